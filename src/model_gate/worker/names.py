@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from model_gate.domain.wording import plural, printable, truncate
-from model_gate.errors import UnreachableError
+from model_gate.errors import TransferError, UnreachableError
 from model_gate.formats.glob import Glob
 
 STAGES = ("Staging", "Production", "Archived")
@@ -38,6 +38,27 @@ def listed_number(version: object) -> int:
             "Check the address: it is perhaps not that of an MLflow server.",
         )
     return int(text)
+
+
+def require_requested(kind: str, requested: str, answered: object) -> None:
+    """Require that a server answers with the entity that was requested. A registry can write a name in another case.
+
+    >>> require_requested("registered model", "Wine", "wine")
+
+    Args:
+        kind: What was requested, for the error message.
+        requested: The name or the ID in the request.
+        answered: The name or the ID in the response.
+
+    Raises:
+        TransferError: It is another entity.
+    """
+    if str(answered).casefold() != requested.casefold():
+        raise TransferError(
+            f"The tracking server answers the request for the {kind} {truncate(printable(requested), 80)!r} with"
+            f" {truncate(printable(str(answered)), 80)!r}.",
+            "Check the address of the server, and the proxies in front of it.",
+        )
 
 
 def similar_models(name: str, names: Sequence[str]) -> str:

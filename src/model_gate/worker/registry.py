@@ -28,6 +28,7 @@ from model_gate.worker.names import (
     MIN_LIKENESS,
     STAGES,
     listed_number,
+    require_requested,
     similar_models,
 )
 from model_gate.worker.runs import ModelFilter, RunResolver, filter_by_run, require_ready_model
@@ -248,6 +249,7 @@ class RegistryClient:
                 f"There is no logged model {model_id}, which {uri} points to.",
                 "It may have been deleted. Register the version again from an existing model.",
             ) from error
+        require_requested("logged model", model_id, model.model_id)
         require_ready_model(model, uri)
         return str(model.artifact_location), Hop(uri, model_id=model_id, status=str(model.status))
 
@@ -296,7 +298,7 @@ class RegistryClient:
 
     def _registered_model(self, name: str) -> RegisteredModel:
         try:
-            return self._client.get_registered_model(name)
+            registered = self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
@@ -308,6 +310,8 @@ class RegistryClient:
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
+        require_requested("registered model", name, registered.name)
+        return registered
 
     def _model_names(self) -> list[str]:
         """Return the names of up to 1,000 registered models, for an error message."""
@@ -326,12 +330,14 @@ class RegistryClient:
         self, registered: RegisteredModel, number: str, look_up: Callable[[], MlflowVersion]
     ) -> MlflowVersion:
         try:
-            return look_up()
+            version = look_up()
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
             message = f"There is no version {number} of {registered.name!r}."
             raise NotFoundError(message, self._available_versions(registered)) from error
+        require_requested("version", f"{registered.name}/{number}", f"{version.name}/{version.version}")
+        return version
 
     def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
         """Return the number of the version that a number, a stage, an alias or `latest` names."""
@@ -404,6 +410,7 @@ class RegistryClient:
             return Lineage(reachable=False, reason="The version names no run.")
         try:
             run = self._client.get_run(run_id)
+            require_requested("run", run_id, run.info.run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
         except MlflowException as error:
             reason = "permission denied (403)." if "error code 403" in error.message else error.message

@@ -18,6 +18,7 @@ from model_gate.domain.version import Hop
 from model_gate.errors import ModelError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES
+from model_gate.worker.names import require_requested
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,7 +84,7 @@ class RunResolver:
 
     def _get_run(self, run_id: str) -> Run:
         try:
-            return self._client.get_run(run_id)
+            run = self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
@@ -91,6 +92,8 @@ class RunResolver:
                 f"There is no run {run_id}.",
                 "It may have been deleted. Register the version again from an existing model.",
             ) from error
+        require_requested("run", run_id, run.info.run_id)
+        return run
 
     def _logged_models(self, run: Run, name: str) -> list[LoggedModel]:
         """Return the logged models of a run that are called `name`."""

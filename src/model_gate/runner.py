@@ -251,8 +251,7 @@ class _Outputs:
         Raises:
             StorageError: The seal and the report have one path.
         """
-        if seal.target == self.report.target:
-            raise StorageError(f"--output and --report-file name the same file, {seal.path}.", "Name two files.")
+        self.report.require_apart(seal)
         return replace(self, seal=seal)
 
     def require_outside(self, inputs: Iterable[Path]) -> None:

@@ -343,11 +343,16 @@ def run_seal(model: Path, during_gate: Callable[[], None]) -> tuple[int, Json | 
     return code, read_report(Path("report.json"), code) if Path("report.json").is_file() else None
 
 
-def test_seal_and_report_in_one_file_are_an_error(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_seal_and_report_in_one_file_are_an_error_that_keeps_the_old_seal(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_seal(Path("report.json"), "Old")
+    old = Path("report.json").read_bytes()
     for output in (Path("report.json"), model.parent / "report.json", Path("x/../report.json")):
         request = seal_request(NOTHING, str(model), output, CommonOptions(), {})
         assert run_command(Command(CommandName.SEAL, {}, lambda: request, Path("report.json"))) == 2  # noqa: B023
         assert "--output and --report-file name the same file" in capfd.readouterr().err
+        assert Path("report.json").read_bytes() == old
 
 
 def test_seal_is_not_written_if_the_report_cannot_be_written(model: Path) -> None:

@@ -74,6 +74,19 @@ class OutputFile:
                 )
                 raise self._conflict
 
+    def require_apart(self, other: OutputFile) -> None:
+        """Verify that this file and another output have two paths. Otherwise this file is never written.
+
+        Raises:
+            StorageError: Both have one path.
+        """
+        if self.target == other.target:
+            self._conflict = StorageError(
+                f"{other._option} and {self._option} name the same file, {other.path}.",  # the same class
+                "Name two files.",
+            )
+            raise self._conflict
+
     @contextmanager
     def _staged(self, pieces: Iterable[str]) -> Iterator[Callable[[], None]]:
         """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.

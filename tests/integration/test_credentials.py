@@ -68,6 +68,65 @@ def test_credentials_in_the_compare_file_override_environment_variables_and_cred
     assert hosts == [servers.staging.url, servers.production.url]
 
 
+@pytest.mark.parametrize(
+    "variables, message, remedy",
+    [
+        (
+            {"PROD_MLFLOW_TOKEN": SECRET},
+            (
+                "No credential was sent, because none is set for it here. PROD_MLFLOW_TOKEN is set for it, but is no login"
+                " variable of MLflow."
+            ),
+            "Did you mean PROD_MLFLOW_TRACKING_TOKEN? Set PROD_MLFLOW_TRACKING_USERNAME and",
+        ),
+        (
+            {"PROD_TRACKING_USERNAME": "ada", "PROD_TRACKING_PASSWORD": SECRET},
+            "PROD_TRACKING_USERNAME is set for it, but is no login variable of MLflow. PROD_TRACKING_PASSWORD is",
+            "Did you mean PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD?",
+        ),
+        (
+            {"MLFLOW_USERNAME": "ada", "MLFLOW_PASSWORD": SECRET},
+            (
+                "MLFLOW_PASSWORD and MLFLOW_USERNAME are set here, but were not handed over: they are no login variables of"
+                " MLflow."
+            ),
+            "Did you mean PROD_MLFLOW_TRACKING_PASSWORD and PROD_MLFLOW_TRACKING_USERNAME?",
+        ),
+        (
+            {"PROD_MLFLOW_TRACKING_TOKEN": "", "PROD_MLFLOW_TRACKING_USERNAME": ""},
+            (
+                "PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_TOKEN are set here, but were not handed over: they"
+                " are empty."
+            ),
+            "In a workflow, a secret that does not exist gives an empty value",
+        ),
+        (
+            {
+                "PROD_MLFLOW_TRACKING_USERNAME": "ada",
+                "PROD_MLFLOW_TRACKING_PASSWORD": SECRET,
+                "PROD_MLFLOW_TRACKING_TOKEN": "t" * 20,
+            },
+            (
+                "does not accept the login in PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD (401)."
+                " PROD_MLFLOW_TRACKING_TOKEN is set for it, but MLflow sends the user name and the password instead."
+            ),
+            "Correct PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD.",
+        ),
+    ],
+    ids=["misnamed token", "misnamed password", "without prefix", "empty", "password and token"],
+)
+def test_error_about_a_login_names_only_what_was_sent(
+    tmp_path: Path, variables: dict[str, str], message: str, remedy: str
+) -> None:
+    with FaultyServer(faults={"/api": status(401)}) as server:
+        environment = {"PROD_MLFLOW_TRACKING_URI": server.url, **variables}
+        options = ("--host", "server:prod", "--model", "Wine", "--version-or-stage", "1")
+        ran = run(tmp_path, "check", *options, environment=environment)
+        sent = server.authorizations
+    ran.require_error("AccessError", message, remedy)
+    assert sent == ({_basic("ada", SECRET)} if "does not accept" in message else {None})
+
+
 @pytest.mark.parametrize("kind", ["password", "token"])
 def test_environment_credentials_reach_only_the_server_in_the_environment(tmp_path: Path, kind: str) -> None:
     variables = {

@@ -22,6 +22,7 @@ from model_gate.access.hosts import database_key, find_host, has_login, parse_ho
 from model_gate.domain.host import LOOPBACK, Host, HostKind
 from model_gate.domain.origin import parse_store_endpoints
 from model_gate.domain.variables import (
+    EMPTY_REMEDY,
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
     REGISTRY_URI,
@@ -413,9 +414,7 @@ def _require_whole_login(variables: Mapping[str, str], prefix: str, environment:
             raise InputError(f"{prefix}{there} is set, but {prefix}{missing} is not.", f"Set {prefix}{missing}.")
         raise InputError(
             f"{prefix}{there} is set, but {prefix}{missing} is empty.",
-            "In a workflow, a secret that does not exist gives an empty value: compare the name in"
-            " ${{ secrets.NAME }}, letter by letter, with the secrets in the settings of the repository. A pull request"
-            " from a fork gets no secrets.",
+            EMPTY_REMEDY,
         )
 
 

@@ -33,9 +33,11 @@ from model_gate.domain.credentials import basic_auth_secrets, secret_parts
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.variables import (
     ANOTHER_SERVER,
+    EMPTY,
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
     NAMES_VARIABLE,
+    NO_LOGIN_VARIABLE,
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
     REGISTRY_URI,
@@ -46,6 +48,7 @@ from model_gate.domain.variables import (
     TRACKING_URI,
     is_credential,
     is_secret,
+    meant_login,
     store_family,
 )
 from model_gate.errors import StorageError, storage_error
@@ -221,9 +224,14 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
     for name in undeclared_logins(environment):
         prefix = next(name.removesuffix(login) for login in LOGIN_NAMES if name.endswith(login))
         yield name, f"it declares no server, because {prefix}{TRACKING_URI} is not set"
+    if host.is_declared:
+        yield from ((own_prefix + name, EMPTY) for name in LOGIN_NAMES if environment.get(own_prefix + name) == "")
     for name in sorted(environment):
         prefix = ownership.prefix(name)
         plain = name.removeprefix(prefix)
+        if environment[name] and name.startswith("MLFLOW_") and not prefix and meant_login(name):
+            yield name, NO_LOGIN_VARIABLE
+            continue
         if not environment[name] or not (is_credential(plain) or plain in S3_ENDPOINTS):
             continue
         if prefix:

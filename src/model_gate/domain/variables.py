@@ -27,6 +27,15 @@ CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 # How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.
 ANOTHER_SERVER = "it belongs to the server "
 
+# The reason in NOT_SENT_VARIABLE for a variable of the server that is empty, and what to do about it.
+EMPTY = "it is empty"
+EMPTY_REMEDY = (
+    "In a workflow, a secret that does not exist gives an empty value: compare the name in ${{ secrets.NAME }}, letter"
+    " by letter, with the secrets in the settings of the repository. A pull request from a fork gets no secrets."
+)
+# The reason for a variable that looks like a login, but that MLflow does not read.
+NO_LOGIN_VARIABLE = "it is no login variable of MLflow"
+
 # Variables with a login to a tracking server. User-info in the server's address replaces them.
 LOGIN_VARIABLES = frozenset(
     {
@@ -75,6 +84,25 @@ _PUBLIC = re.compile(
     rf"|_PROFILE|_CERT_PATH|_FILE|_DIR|_ENDPOINT_URL|_ENDPOINT_URL_S3|_ADDRESSING_STYLE|{GOOGLE_ENDPOINT}"
     r"|AUTHORITY_HOST|CONFIG_PROFILE|DATABRICKS_HOST|MODEL_GATE_PASS|_MAX_RETRIES|_BACKOFF_FACTOR|_REQUEST_TIMEOUT)$"
 )
+
+
+# What is left of the name of a variable without MLFLOW_ and TRACKING_, and the variable that is probably meant.
+_MEANT = {
+    "MLFLOW_TRACKING_USERNAME": re.compile(r"(?:USER|USERNAME|USER_NAME|LOGIN)"),
+    "MLFLOW_TRACKING_PASSWORD": re.compile(r"(?:PASS|PASSWD|PASSWORD|PWD)"),
+    "MLFLOW_TRACKING_TOKEN": re.compile(r"(?:(?:API|ACCESS|AUTH|BEARER)_)?TOKEN|API_KEY|APIKEY|BEARER"),
+}
+
+
+def meant_login(name: str) -> str:
+    """Return the login variable of MLflow that is probably meant by another name, "" if none is.
+
+    >>> meant_login("MLFLOW_TOKEN"), meant_login("TRACKING_USER"), meant_login("MLFLOW_TRACKING_TOKEN")
+    ('MLFLOW_TRACKING_TOKEN', 'MLFLOW_TRACKING_USERNAME', '')
+    """
+    rest = name.removeprefix("MLFLOW_").removeprefix("TRACKING_")
+    meant = next((login for login, pattern in _MEANT.items() if pattern.fullmatch(rest)), "")
+    return "" if meant == name else meant
 
 
 def store_family(name: str) -> str:

@@ -19,18 +19,28 @@ from typing import Any
 
 from model_gate.domain.variables import (
     ANOTHER_SERVER,
+    EMPTY,
     NAMES_VARIABLE,
+    NO_LOGIN_VARIABLE,
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
     S3_ENDPOINTS,
     SENT_VARIABLE,
     SERVER_VARIABLE,
     STORE_FAMILIES,
+    meant_login,
     store_family,
 )
 
 _USERNAME = "MLFLOW_TRACKING_USERNAME"
+_PASSWORD = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a name
+_TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # a name
+# With a plugin for logins, MLflow may send any variable.
+_PLUGIN = "MLFLOW_TRACKING_AUTH"
+# Variables that MLflow sends to a tracking server, or whose files it uses for the connection.
+_LOGINS = (_USERNAME, _PASSWORD, _TOKEN, "MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 _USER_INFO = "the user-info of the host"
+_NO_LOGIN = NO_LOGIN_VARIABLE.removeprefix("it ")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
@@ -63,6 +73,7 @@ class CredentialFacts:
         server: The name with which the environment declares the tracking server, "" if it is not declared.
         sent: Names of the variables with credentials that the worker has received; None if they are not known.
         not_sent: Name of each variable that the worker has not received, and the reason.
+        unused: Name of each variable that the worker has received, but MLflow does not send to the server, and why.
         prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
             variable declares the server.
         given_names: The name that the user has given to each variable of an object store that the worker has received.
@@ -72,6 +83,7 @@ class CredentialFacts:
     server: str = ""
     sent: tuple[str, ...] | None = None
     not_sent: tuple[tuple[str, str], ...] = ()
+    unused: tuple[tuple[str, str], ...] = ()
     prefix: str | None = None
     given_names: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
@@ -88,8 +100,8 @@ class CredentialFacts:
             environment.get(SERVER_VARIABLE, ""),
             None if sent is None else tuple(map(str, sent)),
             tuple((str(item[0]), str(item[1])) for item in not_sent if isinstance(item, list) and len(item) == 2),
-            environment.get(PREFIX_VARIABLE),
-            _names_in(environment.get(NAMES_VARIABLE, "")),
+            prefix=environment.get(PREFIX_VARIABLE),
+            given_names=_names_in(environment.get(NAMES_VARIABLE, "")),
         )
 
     def describe_server(self, address: str) -> str:
@@ -98,7 +110,12 @@ class CredentialFacts:
 
     def of_server(self) -> CredentialFacts:
         """Return the facts about the login to the tracking server."""
-        return self._only(lambda name: _family_of(name) is None and not _TLS.search(name))
+        facts = self._only(lambda name: _family_of(name) is None and not _TLS.search(name))
+        if facts.sent is None or any(name.endswith(_PLUGIN) for name in facts.sent):
+            return facts
+        unused = _unused(facts.sent)
+        sent = tuple(name for name in facts.sent if name not in unused)
+        return replace(facts, sent=sent, unused=tuple(unused.items()))
 
     def of_store(self, family: StoreFamily, *, has_endpoint: bool = False) -> CredentialFacts:
         """Return the facts about the login to one kind of object store, and about its address.
@@ -129,13 +146,29 @@ class CredentialFacts:
         if self.sent:
             return join_sentences(f"It was sent the login in {and_(self.sent)}.", self.not_sent_to_server())
         reason = "none is declared for it" if self.not_sent else "none is set for it here"
-        return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
+        return join_sentences(f"No credential was sent, because {reason}.", self._not_used(), self.not_handed_over())
 
     def not_sent_to_server(self) -> str:
         """Return a text about variables that a server was not sent besides the login that it rejects."""
-        # In a correct set-up, the variables of another server have nothing to do with a login that is rejected.
-        others = tuple(item for item in self.not_sent if not item[1].startswith(ANOTHER_SERVER))
-        return replace(self, not_sent=others).not_handed_over()
+        # In a correct set-up, the variables of another server, and empty ones, have nothing to do with a login that is
+        # rejected.
+        others = tuple(item for item in self.not_sent if not item[1].startswith((ANOTHER_SERVER, EMPTY)))
+        return join_sentences(self._not_used(), replace(self, not_sent=others).not_handed_over())
+
+    def _not_used(self) -> str:
+        return " ".join(f"{name} is set for it, but {reason}." for name, reason in self.unused)
+
+    @property
+    def has_empty_login(self) -> bool:
+        """Whether a variable with the login to the server is empty."""
+        return any(reason == EMPTY for _, reason in self.not_sent)
+
+    def meant(self) -> str:
+        """Return the login variables that are probably meant by variables of other names, as a remedy; "" for none."""
+        names = [name for name, reason in (*self.unused, *self.not_sent) if reason.endswith(_NO_LOGIN)]
+        prefix = self.prefix or ""
+        meant = dict.fromkeys(prefix + login for name in names if (login := meant_login(name.removeprefix(prefix))))
+        return f"Did you mean {and_(meant)}?" if meant else ""
 
     def correction(self) -> str:
         """Return the remedy for a login that a server rejects, "" if the login is not known."""
@@ -243,6 +276,19 @@ def _family_of(name: str) -> StoreFamily | None:
     return _FAMILY_PARTS[parts[-1]] if parts else None
 
 
+def _unused(names: Iterable[str]) -> dict[str, str]:
+    """Return the variables, among those with credentials for a tracking server, that MLflow does not send, and why."""
+    names = tuple(names)
+    has_password = all(any(name.endswith(login) for name in names) for login in (_USERNAME, _PASSWORD))
+    unused = {}
+    for name in names:
+        if name != _USER_INFO and not name.endswith(_LOGINS):
+            unused[name] = _NO_LOGIN
+        elif name.endswith(_TOKEN) and has_password:
+            unused[name] = "MLflow sends the user name and the password instead"
+    return unused
+
+
 def _is_endpoint(name: str) -> bool:
     """Return whether a variable, which may have the prefix of a server, has the address of an S3 store."""
     return name in S3_ENDPOINTS or name.endswith(tuple(f"_{endpoint}" for endpoint in S3_ENDPOINTS))
@@ -253,6 +299,8 @@ def _plural(reason: str) -> str:
     for one, several in (
         ("it belongs", "they belong"),
         ("it declares", "they declare"),
+        ("it is no login variable", "they are no login variables"),
+        (EMPTY, "they are empty"),
         ("it is for", "they are for"),
         ("for it:", "for them:"),
     ):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
+from model_gate.domain.variables import EMPTY_REMEDY
 from model_gate.domain.wording import printable
 from model_gate.errors import (
     AccessError,
@@ -365,9 +366,11 @@ def _login_error(status: int | str, address: str, facts: CredentialFacts) -> Acc
 
 def _login_remedy(facts: CredentialFacts, address: str) -> str:
     """Return the remedy for a server that received no credential."""
+    if facts.has_empty_login:
+        return EMPTY_REMEDY
     if facts.prefix is not None:
         prefix = f"{facts.prefix}MLFLOW_TRACKING_"
-        return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
+        return join_sentences(facts.meant(), f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN.")
     prefix = f"{_EXAMPLE_NAME}_MLFLOW_TRACKING_"
     return (
         f"Choose a prefix for the variables of this server, such as {_EXAMPLE_NAME}_. Set {prefix}URI={address}, and"

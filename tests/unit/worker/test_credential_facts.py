@@ -37,13 +37,19 @@ def test_missing_or_malformed_credential_facts_add_nothing_to_an_error(text: str
 def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
     text = FACTS.of_server().sent_to_server()
     assert text.startswith(
-        "It was sent the login in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
+        "It was sent the login in PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD."
+        " X_AUTH is set for it, but is no login variable of MLflow."
     )
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for http://a." in text
     # The variables of another server have nothing to do with a login that was sent and rejected.
     assert "AWS_MLFLOW_TRACKING_TOKEN" not in text
     assert "AZURE" not in text
     assert "INSECURE_TLS" not in text
+
+
+def test_each_variable_is_part_of_the_login_if_a_plugin_sends_it() -> None:
+    facts = CredentialFacts("prod", ("PROD_MLFLOW_TRACKING_AUTH", "X_AUTH")).of_server()
+    assert facts.sent_to_server() == "It was sent the login in PROD_MLFLOW_TRACKING_AUTH and X_AUTH."
 
 
 def test_error_says_that_the_user_info_of_the_host_was_sent() -> None:
@@ -149,7 +155,7 @@ def test_login_of_a_store_is_no_login_of_the_tracking_server(name: str, family: 
 
 def test_remedy_for_a_rejected_login_names_its_variables() -> None:
     assert FACTS.of_server().correction() == (
-        "Correct PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
+        "Correct PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD."
     )
     facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": "[]", "MLFLOW_TRACKING_USERNAME": "ada"})
     assert facts.correction() == "Correct the user-info of the host."

@@ -56,13 +56,14 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         _verdict(outcome, markdown),
         _scope(outcome, markdown),
         _predictions(outcome, markdown),
-        _seal(outcome, markdown),
         *_not_compared(outcome, markdown),
     ]
+    seal = _seal(outcome, markdown)
     head = [
         *verdict,
         *first_differences(differences, markdown, max_bytes // 2),
         *uncounted_files(outcome, markdown),
+        seal,
         f"**What to do next.** {next_step(outcome, markdown)}",
         *_models(outcome, markdown),
     ]
@@ -70,7 +71,7 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
     rest = all_differences(differences, markdown, remaining, is_complete=not outcome.not_compared)
     if size_in_bytes([*head, *rest, *tail]) > max_bytes:
-        return join_sections([*verdict, *tail])
+        return join_sections([*verdict, seal, *tail])
     return join_sections([*head, *rest, *tail])
 
 

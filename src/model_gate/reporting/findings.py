@@ -98,18 +98,19 @@ def details_of_shared_files(comparison: Comparison, known: str) -> str:
 def seal_remarks(outcome: Outcome) -> list[str]:
     """Return sentences about a seal, without a full stop.
 
-    They say whether the seal is of another version, which model was not compared with it, and what a seal cannot tell.
+    They say why a difference from the seal of another version is expected, which model was not compared with the seal,
+    and what a seal cannot tell.
     """
     version = server_and_version(outcome)
     if outcome.seal is None or not outcome.comparisons or not version:
         return []
     remarks = []
-    if is_of_another_version(outcome):
+    if is_of_another_version(outcome) and _differs_from_seal(outcome):
         sealed = sealed_version(outcome)
-        remarks.append(
-            f"The seal was made of {sealed}{_server_of_seal(outcome.seal)}: compare {version} with it only if {version}"
-            f" is a copy of {sealed}"
-        )
+        remarks += [
+            f"The seal was made of {sealed}{_server_of_seal(outcome.seal)}",
+            f"A difference is expected unless {version} is a copy of {sealed}",
+        ]
     remarks += [f"The {noun} was not compared with the seal" for noun in _not_compared_with_seal(outcome)]
     differences = [
         difference for _, comparison in outcome.distinct_comparisons for difference in comparison.differences
@@ -124,6 +125,14 @@ def _server_of_seal(seal: Seal) -> str:
     server = "" if seal.facts is None else seal.facts.tracking_server
     # A text of the seal can imitate other words.
     return f" on {truncate_middle(server, _MAX_URI)!r}" if server else " (the seal does not say on which server)"
+
+
+def _differs_from_seal(outcome: Outcome) -> bool:
+    for name, comparison in outcome.comparisons.items():
+        names = outcome.model_names(name)
+        if (names.is_left_seal or names.is_right_seal) and not comparison.equals:
+            return True
+    return False
 
 
 def _not_compared_with_seal(outcome: Outcome) -> list[str]:

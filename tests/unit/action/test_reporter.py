@@ -28,13 +28,25 @@ from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
+from model_gate.domain.request import ModelRequest, VerifyRequest
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
+from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable
 from model_gate.errors import ConfigError, NotFoundError
 from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import verdict_text
-from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
+from tests.support.action_outcomes import (
+    HOSTILE,
+    check,
+    compare,
+    comparison,
+    difference,
+    explained,
+    resolved,
+    version,
+)
+from tests.support.seals import FILES, seal_of
 
 REDACTOR = Redactor()
 NO_FILES = WrittenFiles()
@@ -372,6 +384,15 @@ def test_annotation_of_a_config_error_points_to_the_line() -> None:
 def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> None:
     (warning,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=False)
     assert warning.level == "warning"
+
+
+def test_summary_names_the_differing_files_before_the_remarks_about_the_seal() -> None:
+    seal = seal_of(FILES)
+    request = VerifyRequest(ModelRequest(version(number="2")), seal)
+    different = replace(comparison(difference("model.pkl")), is_by_digest=True)
+    outcome = Outcome(request, {"model_version": resolved(number="2")}, {ComparisonName.SEAL: different}, seal=seal)
+    markdown = summary(outcome, "r.json", REDACTOR)
+    assert markdown.index("<code>model.pkl</code>") < markdown.index("**Seal:** The seal was made of v1")
 
 
 def test_models_at_one_location_are_annotated_as_a_warning() -> None:

@@ -170,7 +170,8 @@ def test_remarks_name_the_version_of_the_seal_and_what_a_seal_does_not_tell() ->
     digests = difference("model.pkl", explanation=Explanation(DIGEST, "other bytes"))
     made_of = "The seal was made of v1 (the seal does not say on which server)"
     assert seal_remarks(verify(comparison(digests), "2")) == [
-        f"{made_of}: compare {V2} with it only if {V2} is a copy of v1",
+        made_of,
+        f"A difference is expected unless {V2} is a copy of v1",
         RUN_MODEL_NOT_COMPARED,
         "A seal has only hashes, so what changed in a file is not known",
     ]
@@ -178,9 +179,13 @@ def test_remarks_name_the_version_of_the_seal_and_what_a_seal_does_not_tell() ->
     assert SEAL.facts is not None
     facts = replace(SEAL.facts, tracking_server="https://staging.example.com")
     (first, *_) = seal_remarks(replace(outcome, seal=replace(SEAL, facts=facts)))
-    assert first.startswith("The seal was made of v1 on 'https://staging.example.com': compare ")
+    assert first == "The seal was made of v1 on 'https://staging.example.com'"
     missing = difference("model.pkl", kind=DifferenceKind.ONLY_LEFT, explanation=Explanation(DIGEST, "a pickle"))
     assert seal_remarks(verify(comparison(missing))) == [RUN_MODEL_NOT_COMPARED]
+
+
+def test_copy_that_equals_the_seal_of_another_version_gets_no_remark_about_that_version() -> None:
+    assert seal_remarks(verify(comparison(), "2")) == [RUN_MODEL_NOT_COMPARED]
 
 
 def test_remarks_are_in_the_text_on_the_terminal() -> None:

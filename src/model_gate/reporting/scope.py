@@ -113,7 +113,8 @@ def not_counted(comparison: Comparison) -> list[str]:
     phrases = []
     if comparison.native_models:
         verb = "affects" if len(comparison.native_models) == 1 else "affect"
-        rest = _rest(comparison)
+        is_equal = comparison.rest is not None and comparison.rest.equals
+        rest = "all other files are equal" if is_equal else _rest(comparison)
         phrases.append(f"only {native_names(comparison)} {verb} the verdict{f', {rest}' if rest else ''}")
     if comparison.ignored:
         phrases.append(f"{_ignored(comparison)} {'is' if len(comparison.ignored) == 1 else 'are'} outside the verdict")

@@ -74,6 +74,10 @@ def sentences(outcome: Outcome) -> list[str]:
             native(equals=False, result=replace(DIFFERENT, compared=1)),
             "different (model.pkl differs; only model.pkl affects the verdict, conda.yaml differs)",
         ),
+        (
+            native(equals=True, result=replace(DIFFERENT, compared=1)),
+            "different (model.pkl differs; only model.pkl affects the verdict, all other files are equal)",
+        ),
     ],
 )
 def test_finding_names_files_outside_the_verdict(result: Comparison, words: str) -> None:

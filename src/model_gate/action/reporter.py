@@ -11,7 +11,7 @@ from model_gate.action.annotations import Annotation, AnnotationLevel, annotatio
 from model_gate.action.inputs import Inputs, with_input_names
 from model_gate.action.outputs import UNDECIDED, WrittenFiles, outputs_of
 from model_gate.action.step_files import StepFiles
-from model_gate.action.summary import summary
+from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
@@ -76,7 +76,7 @@ class WorkflowReporter:
             fails_on_difference=self._inputs.fails_on_difference,
         ):
             print_command(annotation.command(redactor))
-        self._files.write_summary(summary(outcome, report_file, redactor))
+        self._files.write_summary(self._summary(result, MAX_BYTES))
 
     def _log(self, result: CommandResult) -> None:
         outcome, redactor = result.outcome, result.redactor
@@ -98,8 +98,12 @@ class WorkflowReporter:
             print_line(text)
             print_command("::endgroup::")
 
+    def _summary(self, result: CommandResult, max_bytes: int) -> str:
+        report_file, fails = _text(result.report_file), self._inputs.fails_on_difference
+        return summary(result.outcome, report_file, result.redactor, max_bytes, fails_on_difference=fails)
+
     def _write_summary_file(self, result: CommandResult) -> tuple[str, StorageError | None]:
-        text = summary(result.outcome, _text(result.report_file), result.redactor, MAX_FILE_BYTES)
+        text = self._summary(result, MAX_FILE_BYTES)
         return self._files.write_summary_file(result.report_file, text)
 
 

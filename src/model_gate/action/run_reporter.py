@@ -13,6 +13,7 @@ from model_gate.action.outputs import WrittenFiles
 from model_gate.action.run_outputs import run_outputs_of
 from model_gate.action.run_summary import run_summary
 from model_gate.action.step_files import StepFiles
+from model_gate.action.summary import MAX_BYTES
 from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.domain.verdict import Status
@@ -60,7 +61,7 @@ class WorkflowRunReporter:
         """
         totals, redactor = result.totals, result.redactor
         report_file = "" if result.report_file is None else str(result.report_file)
-        text = run_summary(result.rows, totals, report_file, redactor, MAX_FILE_BYTES)
+        text = self._summary(result, report_file, MAX_FILE_BYTES)
         summary_file, problem = self._files.write_summary_file(result.report_file, text)
         self._files.write_outputs(run_outputs_of(result.rows, totals, WrittenFiles(report_file, summary_file)))
         table = run_table(result.rows(), totals, result.report_file, max_lines=_MAX_LINES)
@@ -78,7 +79,13 @@ class WorkflowRunReporter:
         for annotation in annotations:
             print_command(annotation.command(redactor))
         if not self._is_shard:
-            self._files.write_summary(run_summary(result.rows, totals, report_file, redactor))
+            self._files.write_summary(self._summary(result, report_file, MAX_BYTES))
+
+    def _summary(self, result: RunResult, report_file: str, max_bytes: int) -> str:
+        fails = self._fails_on_difference
+        return run_summary(
+            result.rows, result.totals, report_file, result.redactor, max_bytes, fails_on_difference=fails
+        )
 
     def _annotations(self, rows: Callable[[], Iterator[GateRow]], totals: RunTotals) -> Iterator[Annotation]:
         """Yield the verdict of a run that failed, and an annotation at the entry of each of the first failed gates."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes, table
-from model_gate.action.summary import MAX_BYTES
+from model_gate.action.summary import MAX_BYTES, STEP_PASSES
 from model_gate.domain.gates import GateRow, RunTotals
+from model_gate.domain.verdict import Status
 from model_gate.domain.wording import capitalized, plural
 from model_gate.reporting.run_wording import (
     Rows,
@@ -40,7 +41,15 @@ class _Block:
     size: int
 
 
-def run_summary(rows: Rows, totals: RunTotals, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
+def run_summary(
+    rows: Rows,
+    totals: RunTotals,
+    report_file: str,
+    redactor: Redactor,
+    max_bytes: int = MAX_BYTES,
+    *,
+    fails_on_difference: bool = True,
+) -> str:
     """Return the summary of a run, at most `max_bytes` in UTF-8.
 
     It has a table with a line per gate, the worst first, and the summaries of gates that are hidden until a person
@@ -52,9 +61,12 @@ def run_summary(rows: Rows, totals: RunTotals, report_file: str, redactor: Redac
         report_file: The path of the report, "" if it could not be written.
         redactor: Removes secrets.
         max_bytes: At least 20,000.
+        fails_on_difference: Whether a difference fails the step.
     """
     markdown = Markdown(redactor)
     head = [f"## {mark_of_run(totals)} {markdown.text(capitalized(verdict_of_run(totals)))}", *_error(totals, markdown)]
+    if totals.status is Status.DIFFERENT and not totals.passed and not fails_on_difference:
+        head.append(STEP_PASSES)
     tail = [
         markdown.text(left_out_text(totals.left_out)),
         f"Full report: {markdown.code(report_file)}" if report_file else "",

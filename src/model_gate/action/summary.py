@@ -30,6 +30,7 @@ from model_gate.reporting.terminal import summary_line
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
+STEP_PASSES = "The step passes, because <code>fail-on-difference</code> is false."
 # With less room, a summary could not show the most important differences.
 MIN_BYTES = 20_000
 
@@ -39,7 +40,14 @@ def block(outcome: Outcome, redactor: Redactor) -> str:
     return summary(outcome, "", redactor, MIN_BYTES)
 
 
-def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
+def summary(
+    outcome: Outcome,
+    report_file: str,
+    redactor: Redactor,
+    max_bytes: int = MAX_BYTES,
+    *,
+    fails_on_difference: bool = True,
+) -> str:
     """Return the summary of a finished step, at most `max_bytes` in UTF-8.
 
     Args:
@@ -48,12 +56,13 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         redactor: Removes secrets.
         max_bytes: At least 20,000. If the first sections do not fit, only the verdict and the path of the report
             remain.
+        fails_on_difference: Whether a difference fails the step.
     """
     markdown = Markdown(redactor)
     differences = _differences(outcome)
     verdict = [
         f"## {_headline(outcome, markdown)}",
-        _verdict(outcome, markdown),
+        _verdict(outcome, markdown, fails_on_difference=fails_on_difference),
         _scope(outcome, markdown),
         _predictions(outcome, markdown),
         *_not_compared(outcome, markdown),
@@ -100,7 +109,7 @@ def _headline(outcome: Outcome, markdown: Markdown) -> str:
     return f"{mark} {markdown.text(summary_line(outcome))}"
 
 
-def _verdict(outcome: Outcome, markdown: Markdown) -> str:
+def _verdict(outcome: Outcome, markdown: Markdown, *, fails_on_difference: bool) -> str:
     """Return whether the gate passed, and the result of each comparison, in one paragraph."""
     if outcome.error is not None:
         return _undecided(outcome, outcome.error, markdown)
@@ -108,12 +117,13 @@ def _verdict(outcome: Outcome, markdown: Markdown) -> str:
         files, root = plural(len(outcome.seal.files), "file"), markdown.code(outcome.seal.statement.root)
         return f"{markdown.code(outcome.seal.file)}: {files}, root SHA-256 {root}."
     passed, required = requirement(outcome)
+    allowed = [] if outcome.passed or fails_on_difference else [STEP_PASSES]
     results = [
         f"{markdown.text(finding.subject)} **{finding.word}**{markdown.text(finding.details)}."
         for _, found in findings(outcome)
         for finding in found
     ]
-    return " ".join([f"**{passed}**{required}.", *results])
+    return " ".join([f"**{passed}**{required}.", *allowed, *results])
 
 
 def _predictions(outcome: Outcome, markdown: Markdown) -> str:

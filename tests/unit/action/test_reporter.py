@@ -386,6 +386,18 @@ def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> N
     assert warning.level == "warning"
 
 
+STEP_PASSES = "The step passes, because <code>fail-on-difference</code> is false."
+
+
+def test_summary_says_that_a_difference_does_not_fail_the_step() -> None:
+    different, error = check(comparison(difference("a"))), replace(check(comparison()), error=NotFoundError("No.", ""))
+    allowed = unescape(summary(different, "r.json", REDACTOR, fails_on_difference=False))
+    assert f"**Failed** (required: identical). {STEP_PASSES} The run model" in allowed
+    assert STEP_PASSES not in summary(different, "r.json", REDACTOR)
+    for other in (check(comparison()), error):
+        assert STEP_PASSES not in summary(other, "r.json", REDACTOR, fails_on_difference=False)
+
+
 def test_summary_names_the_differing_files_before_the_remarks_about_the_seal() -> None:
     seal = seal_of(FILES)
     request = VerifyRequest(ModelRequest(version(number="2")), seal)

@@ -46,6 +46,18 @@ def test_headline_says_how_many_gates_differ_and_how_many_were_not_decided() -> 
     )
 
 
+def test_summary_says_that_a_difference_does_not_fail_the_step() -> None:
+    def says_so(*rows: GateRow, fails: bool = False) -> bool:
+        totals = totals_of(rows)
+        text = run_summary(again(rows), totals, "", Redactor(), fails_on_difference=fails)
+        return "The step passes, because <code>fail-on-difference</code> is false." in text
+
+    assert says_so(EQUAL, DIFFERENT)
+    assert not says_so(EQUAL, DIFFERENT, fails=True)
+    assert not says_so(DIFFERENT, ERROR)
+    assert not says_so(EQUAL)
+
+
 @pytest.mark.parametrize(
     "rows, headline",
     [

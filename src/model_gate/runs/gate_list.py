@@ -17,6 +17,8 @@ from model_gate.inputs.options import CommonOptions
 # What messages call the text of a gates file in a workflow.
 WORKFLOW_TEXT = "The input 'config'"
 
+_NOT_NAMED = "not named by --only"
+
 
 @dataclass(frozen=True)
 class GateList:
@@ -89,7 +91,7 @@ def gate_list(
     entries = [entry for entry in file.entries if entry.entry.name not in unwanted]
     skipped = list(unwanted.values())
     if only:
-        skipped += [LeftOut(each.entry.name, "not named by --only") for each in entries if not _may_have(each, only)]
+        skipped += [LeftOut(each.entry.name, _NOT_NAMED) for each in entries if not _may_have(each, only)]
         entries = [entry for entry in entries if _may_have(entry, only)]
     seals = (entry.request.seal for entry in entries if isinstance(entry, Gate) and entry.request is not None)
     return GateList(
@@ -114,20 +116,25 @@ def _notices(entries: Iterable[Gate | Selection]) -> Iterable[str]:
             yield from entry.request.notices
 
 
-def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list[LeftOut]]:
-    """Return the gates that `only` names by themselves or by their entry, and those that it leaves out.
+def chosen(gates: Sequence[Gate], listed: GateList) -> tuple[list[Gate], list[LeftOut]]:
+    """Return the gates that `--only` names by themselves or by their entry, and those that it leaves out.
+
+    Args:
+        gates: The gates of the list's entries.
+        listed: The list. Its `only` has the names.
 
     Raises:
         InputError: A name is neither that of a gate nor of an entry.
     """
-    if not only:
+    if not listed.only:
         return list(gates), []
     names = {name for gate in gates for name in (gate.name, gate.entry.name)}
     # The gates of a selection that failed are not known. Its error stands for them.
     failed = {gate.entry.name for gate in gates if gate.error is not None and gate.name == gate.entry.name}
-    only = [entry if (entry := name.partition("/")[0]) in failed else name for name in only]
+    only = [entry if (entry := name.partition("/")[0]) in failed else name for name in listed.only]
     unknown = sorted(set(only) - names)
     if unknown:
+        names |= {each.name for each in listed.left_out if each.reason == _NOT_NAMED}
         near = difflib.get_close_matches(unknown[0], sorted(names), n=1)
         remedy = f"Name one of {first_names(names)}. Globs have no meaning here." if names else "Correct the name."
         raise InputError(
@@ -138,7 +145,7 @@ def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list
     own, others = [], []
     for gate in gates:
         if wanted.isdisjoint((gate.name, gate.entry.name)):
-            others.append(LeftOut(gate.name, "not named by --only"))
+            others.append(LeftOut(gate.name, _NOT_NAMED))
         else:
             own.append(gate)
     return own, others

@@ -76,7 +76,7 @@ class GateRun:
         run.require_outside((*listed.inputs, *local_hosts(listed.entries)))
         with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
             _start_together(listed.entries, servers)
-            gates, others = chosen(expanded(listed.entries, servers), listed.only)
+            gates, others = chosen(expanded(listed.entries, servers), listed)
             run.left_out += tuple(others)
             names = row_names(gates, run.redactor)
             part = self.shard_of(names)
@@ -128,7 +128,7 @@ def plan_run(
     redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
     with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
         _start_together(listed.entries, servers)
-        gates, _ = chosen(expanded(listed.entries, servers), listed.only)
+        gates, _ = chosen(expanded(listed.entries, servers), listed)
         return make_plan(dict(zip(row_names(gates, redactor), gates, strict=True)), shards, Shared(servers), jobs)
 
 

@@ -79,7 +79,7 @@ def make_plan(
     listed = gate_list(_read(gates, common), only)
     redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
     with open_servers(None, allow_local_artifacts=common.allow_local_artifacts) as pool:
-        found, _ = chosen(expanded(listed.entries, pool), listed.only)
+        found, _ = chosen(expanded(listed.entries, pool), listed)
         named = dict(zip(row_names(found, redactor), found, strict=True))
         kept = {name: done[name] for name in _kept(named, done, pool, jobs)}
     servers = Servers(os.environ)

@@ -161,7 +161,7 @@ def reading_error(error: OSError, what: str) -> StorageError:
     reason = error.strerror or str(error)
     remedy = _STORAGE_REMEDIES.get(error.errno or 0, "Check the path and its permissions.")
     if error.errno == errno.ENOENT:
-        remedy = f"There is no such file. A relative path starts in the working directory, {os.getcwd()}."
+        remedy = f"Check the path. A relative path starts in the working directory, {os.getcwd()}."
     return StorageError(f"The {what} cannot be read: {reason}.", remedy)
 
 

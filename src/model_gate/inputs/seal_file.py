@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from model_gate.domain.seal import Seal, parse_seal
 from model_gate.domain.wording import printable
 from model_gate.errors import SealError, SignatureError, reading_error
 from model_gate.formats.model_signing import MAX_STATEMENT_BYTES, StatementError
+from model_gate.inputs.similar_file import neighbours, similar_file
 from model_gate.signatures.signed_seal import require_statement_about, seal_in_statement
 from model_gate.signatures.signers import Signer
 from model_gate.signatures.verification import read_bundle, verified_statement
@@ -84,4 +86,13 @@ def _content(path: Path) -> bytes:
             return file.read(MAX_STATEMENT_BYTES + 1)
     except OSError as error:
         failure = reading_error(error, f"seal {printable(str(path))}")
-        raise SealError(failure.message, failure.remedy) from error
+        near = _similar_seal(path) if error.errno == errno.ENOENT else None
+        remedy = f"Did you mean {printable(str(near))}?" if near else failure.remedy
+        raise SealError(failure.message, remedy) from error
+
+
+def _similar_seal(path: Path) -> Path | None:
+    try:
+        return similar_file(path, neighbours(path))
+    except OSError:
+        return None

@@ -5,12 +5,10 @@ from __future__ import annotations
 import difflib
 import errno
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,9 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import Violation
+from model_gate.inputs.similar_file import neighbours, similar_file
 from model_gate.symbolic_links import open_input
 
-# Number of files in the directory of a missing file that are searched for a similar name.
-_MAX_NEIGHBOURS = 1_000
 # Characters with a meaning in YAML, with which a value cannot begin unless it is quoted.
 _INDICATORS = "@`*&!%|>"
 # A value with a place for a name, as in seals/{model}.json. Without quotes, YAML reads a mapping in it.
@@ -249,12 +246,11 @@ def _missing_file_remedy(path: Path, kind: FileKind) -> str:
     if set(path.name) & set("*?["):
         return kind.wildcard_remedy
     try:
-        names = sorted(entry.name for entry in islice(os.scandir(path.parent), _MAX_NEIGHBOURS))
+        names = neighbours(path)
     except OSError:
         return f"There is no directory {printable(str(path.parent.absolute()))} either. Check the path."
-    near = difflib.get_close_matches(path.name, names, n=1)
-    if near:
-        return f"Did you mean {printable(str(path.with_name(near[0])))}?"
+    if near := similar_file(path, names):
+        return f"Did you mean {printable(str(near))}?"
     checkout = " In a workflow, the step actions/checkout must come first." if not names else ""
     return f"Check the path. Files are searched in {printable(str(path.parent.absolute()))}.{checkout}"
 

@@ -211,6 +211,11 @@ def test_error_for_a_missing_compare_file_says_what_to_name(
     assert file_rejection(Path(name)).remedy.startswith(remedy)
 
 
+def test_file_with_only_the_suffix_in_common_is_not_suggested(tmp_path: Path) -> None:
+    (tmp_path / "p9i.yaml").touch()
+    assert file_rejection(tmp_path / "promotion.yaml").remedy.startswith("Check the path.")
+
+
 def test_directory_as_compare_file_is_rejected(tmp_path: Path) -> None:
     assert "directory" in file_rejection(tmp_path).message
 

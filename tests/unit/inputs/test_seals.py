@@ -168,8 +168,22 @@ def test_remedy_for_a_missing_file_names_the_working_directory(seal: Path, optio
         signature = SignatureOptions()
     with pytest.raises(ModelGateError, match=r"missing\.json cannot be read: No such file") as caught:
         verify_request(VERSION, "", SealOptions(files["seal"], signature=signature), CommonOptions(), {})
-    assert "There is no such file" in caught.value.remedy
+    assert caught.value.remedy.startswith("Check the path.")
     assert str(Path.cwd()) in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "path, remedy",
+    [
+        ("seals/win.json", "Did you mean seals/wine.json?"),
+        ("seals/churn.json", "Check the path."),
+        ("missing/wine.json", "Check the path."),
+    ],
+)
+def test_misspelled_path_of_a_seal_gets_a_suggestion(path: str, remedy: str) -> None:
+    with pytest.raises(SealError) as caught:
+        check_request(VERSION, CommonOptions(), {}, SealOptions(Path(path)))
+    assert caught.value.remedy.startswith(remedy)
 
 
 def test_compare_with_a_seal_and_no_registry_models_says_what_is_on_by_default() -> None:

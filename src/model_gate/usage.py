@@ -17,6 +17,8 @@ from model_gate.domain.roles import DEFAULT_REPORT, CommandName, RunCommandName
 
 # Width of the column of option names. A longer name has a line of its own.
 _NAME_WIDTH = 26
+# Options that are suggested at most, because each has the unknown option as one of its words.
+_MAX_SUGGESTIONS = 3
 _MISSING_VALUE = re.compile(r"requires (?:an argument|\d+ arguments)")
 _SUPERFLUOUS_VALUE = "does not take a value"
 # An empty value of these options comes from a variable that is not set. It must not count as an option that is left
@@ -259,6 +261,9 @@ class _CommandLine:
         if owners := _owners(given, siblings):
             program = self.path.rpartition(" ")[0]
             return message, f"It is an option of {_listed(owners)}. See {program} {owners[0]} --help."
+        longer = [name for name in known if given[2:].lower() in name[2:].split("-")]
+        if 0 < len(longer) <= _MAX_SUGGESTIONS:
+            return message, f"Did you mean {' or '.join(longer)}? {self.see_help}"
         near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
         return message, f"Did you mean {near[0]}? {self.see_help}" if near else self.see_help
 

@@ -18,6 +18,8 @@ REPORT = "model-gate-report.json"
     "arguments, message, remedy",
     [
         (["check", "--modle", "Wine"], "has no option --modle.", "Did you mean --model?"),
+        (["check", "--stage", "Production"], "has no option --stage.", "Did you mean --version-or-stage?"),
+        (["check", "--fail"], "has no option --fail.", "Did you mean --fail-fast or --fail-on-same-location?"),
         (["check", "-model", "Wine"], "has no option -model.", "Options begin with two hyphens: --model."),
         (
             ["check", "--config-file", "x"],

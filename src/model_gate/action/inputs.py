@@ -350,9 +350,9 @@ class Inputs:
     def _reject_contradictory(self) -> None:
         command = self.command
         if command not in _COMMANDS:
-            raise InputError(
-                f"The input 'command' is {command!r}.", f"Set it to {', '.join(_COMMANDS)}, or leave it out."
-            )
+            near = difflib.get_close_matches(command.lower(), list(map(str, _COMMANDS)), n=1, cutoff=0.6)
+            remedy = f"Set it to {', '.join(_COMMANDS)}, or leave it out."
+            raise InputError(f"The input 'command' is {command!r}.", f"Did you mean {near[0]!r}?" if near else remedy)
         for item in INPUTS:
             if not item.is_for(command) and self[item.name] not in {"", item.default}:
                 remedy = _not_for(command, item)

@@ -399,3 +399,12 @@ def test_messages_name_the_input_statement_file() -> None:
 def make_directory(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+def test_misspelled_command_gets_a_suggestion() -> None:
+    with pytest.raises(InputError, match="The input 'command' is 'comapre'") as caught:
+        inputs(command="comapre").request()
+    assert caught.value.remedy == "Did you mean 'compare'?"
+    with pytest.raises(InputError) as caught:
+        inputs(command="unlike").request()
+    assert caught.value.remedy.startswith("Set it to check, compare, ")

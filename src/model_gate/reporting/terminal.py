@@ -271,7 +271,8 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
     if len(ordered) > _MAX_IGNORED:
         yield f"  ignored: … and {more_in_report(len(ordered) - _MAX_IGNORED, len(ordered))}"
     if comparison.unmatched_ignore and not comparison.same_location:
-        yield f"  ignored: nothing by {short_text(', '.join(comparison.unmatched_ignore), _MAX_WIDTH)}"
+        verb = "matches" if len(comparison.unmatched_ignore) == 1 else "match"
+        yield f"  ignored: {short_text(', '.join(comparison.unmatched_ignore), _MAX_WIDTH)} {verb} no file"
 
 
 def _verdict(outcome: Outcome) -> str:

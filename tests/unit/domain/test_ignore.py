@@ -288,7 +288,7 @@ def test_report_and_terminal_list_ignored_paths_and_whether_they_differ(logged: 
     assert comparison["tracking_server_1"]["hash"] != comparison["tracking_server_2"]["hash"]
     assert "\nEQUAL, except 3 ignored files (2 of them differ)\n" in result.text
     assert "run models: equal, except 3 ignored files (2 of them differ); 2 files, 17 bytes\n" in result.text
-    for line in ("ignored: README.md (differs)", "ignored: notes/a.txt (the same)", "ignored: nothing by gone/**"):
+    for line in ("ignored: README.md (differs)", "ignored: notes/a.txt (the same)", "ignored: gone/** matches no file"):
         assert line in result.text
 
 

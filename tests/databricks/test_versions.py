@@ -126,7 +126,7 @@ def test_error_for_an_unsupported_alias_lists_stages_and_versions(registry: Trac
 def test_alias_is_resolved_in_workspace_with_alias_support(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://aliases", "aliased") as client:
         assert client.resolve("aliased", "@champion").version == "2"
-        assert "no version, stage or alias 'other'" in failure(NotFoundError, client, "aliased", "@other")
+        assert "'aliased' has no alias '@other'." in failure(NotFoundError, client, "aliased", "@other")
 
 
 def test_error_for_a_missing_model_or_version_lists_existing_names(

@@ -66,7 +66,7 @@ def test_version_latest_resolves_to_the_highest_version_number(server: TrackingS
         ("Wine", "99", "no version 99 of 'Wine'", "Available: versions "),
         ("Wine", "archived", "no version in stage Archived", "; stage"),
         ("Wine", "challenger", "no version, stage or alias 'challenger'", "alias @champion (1)"),
-        ("Wine", "@Champion", "no version, stage or alias '@Champion'", "alias @champion (1)"),
+        ("Wine", "@Champion", "'Wine' has no alias '@Champion'.", "alias @champion (1)"),
     ],
 )
 def test_error_for_a_missing_version_lists_existing_versions(
@@ -93,8 +93,10 @@ def test_different_uris_of_the_same_model_resolve_to_the_same_location(servers: 
         ):
             assert server.locate(uri).uri == location, uri
         for uri in (f"models:/m-{'0' * 32}", f"runs:/{'0' * 32}/wine", "models:/Nothing/1", "models:/Wine"):
-            with pytest.raises(ModelGateError):
+            with pytest.raises(ModelGateError) as raised:
                 server.locate(uri)
+            is_about_an_id = "000" in uri
+            assert raised.value.remedy.startswith("Check the ID in the URI.") == is_about_an_id
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_different_uris_of_the_same_model_resolve_to_the_same_location(servers: 
         ("Copy", "1", ["There is no registered model 'Copy'", "'Wine Copy Of Copy'"]),
         ("Wine", "77", ["There is no version 77 of 'Wine'", "versions 4, 3, 2, 1", "Staging (1)", "@champion (1)"]),
         ("Wine", "Archived", ["no version in stage Archived", "stages Production (2), Staging (1)"]),
-        ("Wine", "@gold", ["no version, stage or alias '@gold'", "alias @champion (1)"]),
+        ("Wine", "@gold", ["'Wine' has no alias '@gold'", "alias @champion (1)"]),
         ("Empty", "latest", ["'Empty' has no version at all", "register one first"]),
     ],
 )

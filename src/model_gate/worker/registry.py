@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
 
+# What to do about a run or a logged model that does not exist, if the user names it or if it is a version's source.
+_CHECK_ID = "Check the ID in the URI. If it is correct, this server no longer has it: name another model."
+_DELETED = "It may have been deleted. Register the version again from an existing model."
 _LATEST = "latest"
 _NO_STAGE = "none"
 # Lookups at the same time: a version, its download URI, its two models, and its lineage.
@@ -186,7 +189,7 @@ class RegistryClient:
             NotFoundError: The model, version or run does not exist.
             ModelError: A version on the way is not ready, the sources form a loop, or the URI is ambiguous.
         """
-        resolved = self._follow_sources(uri)
+        resolved = self._follow_sources(uri, is_named=True)
         if resolved.hops and resolved.hops[0].version:
             self._require_one_location(uri, resolved)
         return resolved
@@ -215,16 +218,22 @@ class RegistryClient:
         number = self._resolve_number(registered, version_or_stage)
         return self._get_version(registered, number, lambda: self._client.get_model_version(registered.name, number))
 
-    def _follow_sources(self, uri: str) -> ResolvedUri:
-        """Return the physical URI at the end of a chain of names, and the names. Each name is resolved once."""
+    def _follow_sources(self, uri: str, *, is_named: bool = False) -> ResolvedUri:
+        """Return the physical URI at the end of a chain of names, and the names. Each name is resolved once.
+
+        Args:
+            uri: The URI.
+            is_named: Whether the user names the URI. Otherwise, it is the source of a version.
+        """
         first = uri
         hops: list[Hop] = []
         while (scheme := uri.partition(":/")[0]) in {"models", "runs"}:
             path = _path_of(uri)
+            missing_remedy = _CHECK_ID if is_named and not hops else _DELETED
             if scheme == "runs":
-                uri, hop = self._runs.resolve(uri, path)
+                uri, hop = self._runs.resolve(uri, path, missing_remedy)
             elif is_logged_model(path):
-                uri, hop = self._logged_model(uri, path)
+                uri, hop = self._logged_model(uri, path, missing_remedy)
             else:
                 uri, hop = self._version_source(uri, path)
             if hop.version and any((hop.name, hop.version) == (seen.name, seen.version) for seen in hops):
@@ -239,15 +248,14 @@ class RegistryClient:
                 )
         return ResolvedUri(uri, tuple(hops))
 
-    def _logged_model(self, uri: str, model_id: str) -> tuple[str, Hop]:
+    def _logged_model(self, uri: str, model_id: str, missing_remedy: str) -> tuple[str, Hop]:
         try:
             model = self._client.get_logged_model(model_id)
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
             raise NotFoundError(
-                f"There is no logged model {model_id}, which {uri} points to.",
-                "It may have been deleted. Register the version again from an existing model.",
+                f"There is no logged model {model_id}, which {uri} points to.", missing_remedy
             ) from error
         require_requested("logged model", model_id, model.model_id)
         require_ready_model(model, uri)
@@ -371,8 +379,9 @@ class RegistryClient:
         alias = version_or_stage.removeprefix("@")
         number = _alias_numbers(registered).get(alias)
         if number is None:
-            message = f"{registered.name!r} has no version, stage or alias {version_or_stage!r}."
-            raise NotFoundError(message, self._available_versions(registered, alias))
+            raise NotFoundError(
+                unknown_version(registered.name, version_or_stage), self._available_versions(registered, alias)
+            )
         return number
 
     def _list_versions(self, name: str) -> list[MlflowVersion]:
@@ -501,6 +510,16 @@ def version_number(version_or_stage: str) -> str | None:
         return None
     number = version_or_stage.lstrip("0") or "0"
     return number if len(number) <= len(str(MAX_VERSION)) and int(number) <= MAX_VERSION else None
+
+
+def unknown_version(name: str, version_or_stage: str) -> str:
+    """Return the message for a registered model that has no such version. Only an alias begins with `@`.
+
+    >>> unknown_version("Wine", "gold"), unknown_version("Wine", "@gold")
+    ("'Wine' has no version, stage or alias 'gold'.", "'Wine' has no alias '@gold'.")
+    """
+    kind = "alias" if version_or_stage.startswith("@") else "version, stage or alias"
+    return f"{name!r} has no {kind} {version_or_stage!r}."
 
 
 def require_ready(version: MlflowVersion, uri: str = "") -> None:

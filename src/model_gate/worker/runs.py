@@ -48,12 +48,13 @@ class RunResolver:
         self._artifacts = artifacts
         self._model_filter = model_filter
 
-    def resolve(self, uri: str, path: str) -> tuple[str, Hop]:
+    def resolve(self, uri: str, path: str, missing_remedy: str) -> tuple[str, Hop]:
         """Return the physical URI for a `runs:/` URI, and the run and the logged model that it names.
 
         Args:
             uri: The `runs:/` URI.
             path: The path of the URI, `RUN`, `RUN/NAME` or `RUN/NAME/SUBPATH`, without leading and trailing slashes.
+            missing_remedy: What to do if the run does not exist.
 
         Raises:
             NotFoundError: The run does not exist.
@@ -62,7 +63,7 @@ class RunResolver:
         """
         run_id, _, artifact_path = path.partition("/")
         _require_path_in_run(uri, artifact_path)
-        run = self._get_run(run_id)
+        run = self._get_run(run_id, missing_remedy)
         location = str(run.info.artifact_uri)
         hop = Hop(uri, run_id=run_id, lifecycle_stage=run.info.lifecycle_stage or "")
         name, _, subpath = artifact_path.partition("/")
@@ -82,16 +83,13 @@ class RunResolver:
         hop = replace(hop, model_id=model.model_id, status=str(model.status))
         return _join(str(model.artifact_location), subpath), hop
 
-    def _get_run(self, run_id: str) -> Run:
+    def _get_run(self, run_id: str, missing_remedy: str) -> Run:
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
-            raise NotFoundError(
-                f"There is no run {run_id}.",
-                "It may have been deleted. Register the version again from an existing model.",
-            ) from error
+            raise NotFoundError(f"There is no run {run_id}.", missing_remedy) from error
         require_requested("run", run_id, run.info.run_id)
         return run
 

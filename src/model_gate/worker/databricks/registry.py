@@ -23,7 +23,7 @@ from model_gate.worker.databricks.search import CatalogSearch, WorkspaceSearch
 from model_gate.worker.failures import NOT_FOUND_CODES
 from model_gate.worker.names import STAGES, listed_number
 from model_gate.worker.pages import read_pages
-from model_gate.worker.registry import ModelLocation, RegistryClient, parse_version_uri, require_ready
+from model_gate.worker.registry import ModelLocation, RegistryClient, parse_version_uri, require_ready, unknown_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -152,19 +152,17 @@ class DatabricksRegistryClient(RegistryClient):
             return super()._resolve_name(registered, version_or_stage)
         if is_stage:
             return super()._resolve_name(registered, version_or_stage)
-        return self._resolve_workspace_alias(registered, version_or_stage.removeprefix("@"))
+        return self._resolve_workspace_alias(registered, version_or_stage)
 
-    def _resolve_workspace_alias(self, registered: RegisteredModel, alias: str) -> str:
-        """Return the number of the version that `alias` names in the workspace registry."""
-        name = registered.name
+    def _resolve_workspace_alias(self, registered: RegisteredModel, version_or_stage: str) -> str:
+        """Return the number of the version that an alias names in the workspace registry."""
+        name, alias = registered.name, version_or_stage.removeprefix("@")
         try:
             number = _workspace_alias(name, alias)
         except InputError as error:
             raise InputError(error.message, f"{error.remedy} {self._available_versions(registered)}") from error
         if number is None:
-            raise NotFoundError(
-                f"{name!r} has no version, stage or alias {alias!r}.", self._available_versions(registered, alias)
-            )
+            raise NotFoundError(unknown_version(name, version_or_stage), self._available_versions(registered, alias))
         return number
 
     def _lineage(self, version: MlflowVersion) -> Lineage:

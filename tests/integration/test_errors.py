@@ -51,7 +51,7 @@ def test_wrong_password_is_an_access_error(tmp_path: Path, servers: Servers) -> 
         ("MLFLOW_TRACKING_TOKEN", "secret-of-the-test\n", "begins or ends with white space"),
         ("MLFLOW_TRACKING_TOKEN", '"secret-of-the-test"', "is in quotation marks"),
         ("MLFLOW_TRACKING_TOKEN", "secret-of-the-test-ł", "has a character that no token has"),
-        ("MLFLOW_TRACKING_TOKEN", "secret-of\n-the-test", "has a character that no token has"),
+        ("MLFLOW_TRACKING_TOKEN", "secret-of\n-the-test", "has a line break"),
         ("MLFLOW_TRACKING_PASSWORD", "secret-of-the-test\n", "begins or ends with a line break"),
         ("MLFLOW_TRACKING_PASSWORD", "secret-of-the-test\udcff", "is not UTF-8"),
     ],

@@ -33,7 +33,7 @@ def require_server_settings(environment: Mapping[str, str]) -> None:
     problem = _token_problem(environment.get(_TOKEN, ""))
     if problem:
         name = f"{prefix}{_TOKEN}"
-        remedy = f"Set {name} to the token alone, without quotation marks and white space."
+        remedy = f"Set {name} to the token alone, without quotation marks, white space and line breaks."
         raise AccessError(f"The value of {name} {problem}.", remedy)
     for name in _BASIC_LOGIN:
         problem = _basic_problem(environment.get(name, ""))
@@ -53,6 +53,8 @@ def _token_problem(token: str) -> str:
     """
     if problem := edge_problem(token):
         return problem
+    if "\n" in token or "\r" in token:
+        return "has a line break"
     return "" if token.isascii() and (token.isprintable() or not token) else "has a character that no token has"
 
 

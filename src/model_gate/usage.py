@@ -217,9 +217,10 @@ class _CommandLine:
         if parameter.param_type_name == "argument":
             return f"The argument {_argument(parameter)} is missing.", f"Usage: {self.usage}. {self.see_help}"
         option = parameter.opts[-1]
+        valid = _valid_numbers(parameter)
         return (
             f"The value {_value_of(option, self.arguments)!r} of {option} is not valid.",
-            f"Write {self._example(option)}. {self.see_help}",
+            f"Write {valid or self._example(option)}. {self.see_help}",
         )
 
     def _example(self, option: str) -> str:
@@ -266,6 +267,17 @@ class _CommandLine:
             return message, f"Did you mean {' or '.join(longer)}? {self.see_help}"
         near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
         return message, f"Did you mean {near[0]}? {self.see_help}" if near else self.see_help
+
+
+def _valid_numbers(parameter: Any) -> str:
+    """Return the numbers that an option takes, such as `a whole number from 1 to 64, as in --jobs 4`; "" if unknown."""
+    option = parameter.opts[-1]
+    if parameter.metavar == "SECONDS":
+        return f"a number of seconds, 1 or more, as in {option} 600"
+    # Depending on its version, Typer has the limits in the parameter or in its type.
+    limits = parameter if hasattr(parameter, "min") else getattr(parameter, "type", None)
+    least, most = getattr(limits, "min", None), getattr(limits, "max", None)
+    return f"a whole number from {least} to {most}, as in {option} 4" if least is not None and most is not None else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -41,7 +41,11 @@ REPORT = "model-gate-report.json"
         (["verify", "m", "--bundle", "b", "--identity", ""], "--identity is empty.", "Name its value"),
         (["seal", "m", "--output", ""], "--output is empty.", "Name its value"),
         (["check", "--verbose=1"], "The option --verbose takes no value.", "Write --verbose alone."),
-        (["check", "--timeout", "ten"], "The value 'ten' of --timeout is not valid.", "Write --timeout SECONDS."),
+        (
+            ["check", "--timeout", "10m"],
+            "The value '10m' of --timeout is not valid.",
+            "Write a number of seconds, 1 or more, as in --timeout 600.",
+        ),
         (
             ["check", "Wine"],
             "Unexpected argument 'Wine': model-gate check takes options only.",
@@ -152,3 +156,10 @@ def test_usage_error_of_a_run_leaves_no_report_of_an_earlier_run(tmp_path: Path,
     result = run(command, "--no-such-option", cwd=tmp_path)
     assert result.returncode == 2, result
     assert not report.exists()
+
+
+def test_number_outside_the_range_of_an_option_is_an_error_that_names_the_range(tmp_path: Path) -> None:
+    for value in ("100", "many"):
+        completed = run("run", "gates.yaml", "--jobs", value, cwd=tmp_path)
+        assert completed.returncode == 2
+        assert "Write a whole number from 1 to 64, as in --jobs 4. See model-gate run --help." in completed.stderr

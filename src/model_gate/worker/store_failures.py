@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from model_gate.domain.variables import CONNECTION_STRING, TRACKING_URI
+from model_gate.domain.variables import CONNECTION_STRING, S3_ENDPOINT, S3_ENDPOINTS, TRACKING_URI
 from model_gate.domain.wording import truncate
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
@@ -183,7 +183,17 @@ def _for_server(error: ModelGateError, facts: CredentialFacts, environment: Mapp
     """Return a copy of an error whose remedy names the variables of the worker's server, and how to name a server."""
     unused = "" if environment.get(TRACKING_URI) else facts.use_of_other_server(error.message)
     problems = _problems_of_login(facts, environment) if isinstance(error, AccessError) else ()
-    return type(error)(join_sentences(error.message, *problems), join_sentences(unused, facts.named(error.remedy)))
+    remedy = error.remedy.replace(S3_ENDPOINT, _set_endpoint(environment))
+    return type(error)(join_sentences(error.message, *problems), join_sentences(unused, facts.named(remedy)))
+
+
+def _set_endpoint(environment: Mapping[str, str]) -> str:
+    """Return the variable from which the client of S3 takes the address of a store.
+
+    >>> _set_endpoint({"AWS_ENDPOINT_URL": "http://minio:9000"}), _set_endpoint({})
+    ('AWS_ENDPOINT_URL', 'MLFLOW_S3_ENDPOINT_URL')
+    """
+    return next((name for name in S3_ENDPOINTS if environment.get(name)), S3_ENDPOINT)
 
 
 def _problems_of_login(facts: CredentialFacts, environment: Mapping[str, str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from azure.storage.blob import BlobServiceClient
 from google.auth.exceptions import RefreshError
 
 from model_gate.errors import AccessError
-from model_gate.worker.store_failures import to_store_error
+from model_gate.worker.store_failures import status_error, to_store_error
 
 TRIED = "DefaultAzureCredential failed to retrieve a token from the included credentials.\nAttempted credentials:\n"
 UNSET = "\tEnvironmentCredential: EnvironmentCredential authentication unavailable. Variables are not fully set.\n"
@@ -56,3 +56,11 @@ def test_error_of_python_is_about_the_store_only_if_a_client_raises_it() -> None
     location = "wasbs://models@acct.blob.core.windows.net/wine"
     assert isinstance(to_store_error(raised.value, location, {}), AccessError)
     assert to_store_error(ValueError(str(raised.value)), location, {}) is None
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+def test_remedy_names_the_variable_that_has_the_address_of_the_store(variable: str) -> None:
+    environment = {variable: "http://127.0.0.1:9000"}
+    error = status_error("s3://models/wine", environment, 403, "<Code>InvalidAccessKeyId</Code>")
+    assert isinstance(error, AccessError)
+    assert f"For another store than Amazon's, check {variable} too." in error.remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from model_gate.reporting.naming import SideNames, heading_parts, side_names
 from model_gate.reporting.phrases import (
     NOTHING_COMPARED,
     REWRITTEN,
+    describe,
     difference_line,
     in_order,
     more_in_report,
@@ -220,14 +222,14 @@ def _difference_lines(differences: Sequence[Difference], room: int, names: SideN
     room -= len(shown) + bool(hidden)
     for difference in shown:
         yield f"  {difference_line(difference, names, _MAX_PATH)}"
-        details = list(_detail_lines(difference, room))
+        details = list(_detail_lines(difference, room, describe(difference, names)))
         room -= len(details)
         yield from details
     if hidden:
         yield f"  … and {more_in_report(hidden, len(ordered))}"
 
 
-def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
+def _detail_lines(difference: Difference, room: int, phrase: str) -> Iterator[str]:
     """Yield at most 4 lines of the explanation that the difference's phrase does not contain.
 
     Fields that MLflow or a file format changes when it saves the same model again are left out. The advice follows, if
@@ -239,6 +241,7 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     details = [_field(change) for change in explanation.fields if not change.rewrite_reason] or list(explanation.lines)
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
+    details = [detail for detail in details if not re.search(rf"(?:^|, ){re.escape(detail)}(?:$|, )", phrase)]
     details = [*filter(None, [explanation.note, unmet_condition(explanation)]), *details]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.result import Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.errors import ModelError
@@ -64,6 +64,17 @@ def test_terminal_output_lists_three_differences_with_details() -> None:
     assert "flavors.sklearn.field_0: 1 → (none)" in text
     assert "-line 0" in text
     assert "more, in the report" not in text
+
+
+def test_terminal_output_has_no_detail_that_the_phrase_of_its_difference_has() -> None:
+    coefficients, part_of_a_number = "coef_: 1 of 39 elements changed", "7 of 1,04"
+    explanation = Explanation(
+        "pickle", f"7 of 1,043 bytes differ, {coefficients}", lines=(coefficients, part_of_a_number)
+    )
+    pickle = Difference("model.pkl", DifferenceKind.CONTENT, explanation=explanation)
+    text = text_of(diff_outcome((pickle,)))
+    assert text.count(coefficients) == 1
+    assert f"\n      {part_of_a_number}\n" in text
 
 
 def test_terminal_output_shows_how_many_differences_it_omits() -> None:

@@ -94,7 +94,7 @@ def run_command(
     redactor = Redactor(secrets)
     try:
         outputs = _Outputs.of(command)
-        outputs.require_outside(command.inputs)
+        _require_outside(outputs, command)
     except ModelGateError as error:
         reporter.show_result(CommandResult(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
@@ -104,6 +104,25 @@ def run_command(
     if decision.signal is not None:
         return decision.signal.exit_code
     return exit_code(result.outcome.status, passed=result.outcome.passed)
+
+
+def _require_outside(outputs: _Outputs, command: Command) -> None:
+    """Verify that no output would change an input that the command names.
+
+    Raises:
+        StorageError: An output would.
+        SealError: It would, and the input is named as a seal but is none, such as the report of an earlier command.
+    """
+    try:
+        outputs.require_outside(command.inputs)
+    except StorageError:
+        seal = command.options.get("seal")
+        if seal and outputs.report.target == ReportFile(Path(str(seal))).target:
+            # The import takes time, which other commands save.
+            from model_gate.inputs.seal_file import read_seal
+
+            read_seal(Path(str(seal)))
+        raise
 
 
 def remove_old_report(path: Path) -> None:

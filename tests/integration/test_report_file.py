@@ -110,3 +110,15 @@ def test_report_of_a_usage_error_never_replaces_a_file_that_is_no_report(
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(FOREIGN)
     require_refused(tmp_path, *arguments, "--report-file", "mlflow.db", message="See model-gate")
+
+
+def test_report_that_is_named_as_the_seal_is_an_error_about_the_seal(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    report = tmp_path / "model-gate-report.json"
+    assert commandline.run("diff", "model", "missing", cwd=tmp_path).returncode == 2
+    before = report.read_bytes()
+    completed = commandline.run("verify", "model", "--seal", report.name, cwd=tmp_path)
+    assert completed.returncode == 2
+    assert f"{report.name} is a report of Model Gate, not a seal." in completed.stderr
+    assert "Name the file that model-gate seal wrote to --output." in completed.stderr
+    assert report.read_bytes() == before

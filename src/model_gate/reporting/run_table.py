@@ -9,7 +9,6 @@ from model_gate.domain.gates import RESULTS, GateRow, RunTotals
 from model_gate.domain.wording import capitalized, printable, truncate, truncate_middle
 from model_gate.reporting.run_wording import (
     counts_of_run,
-    error_of_run,
     finding_of,
     left_out_text,
     verdict_of_run,
@@ -52,14 +51,20 @@ def run_table(
 
 
 def _tail(totals: RunTotals, report_file: Path | None) -> Iterator[str]:
-    if error := error_of_run(totals):
-        yield f"error: {error}"
+    if totals.error is not None:
+        yield f"error: {_one_line(totals.error.message)}"
+        if totals.error.remedy:
+            yield f"  {_one_line(totals.error.remedy)}"
     counts = counts_of_run(totals)
     yield capitalized(verdict_of_run(totals)) + (f" ({counts})" if counts else "")
     if left_out := left_out_text(totals.left_out):
         yield truncate(left_out, _MAX_LEFT_OUT)
     if report_file is not None:
         yield f"Report: {printable(str(report_file))}"
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _table(ordered: list[GateRow], room: int, max_width: int) -> list[str]:

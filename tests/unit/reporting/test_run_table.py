@@ -97,8 +97,9 @@ def test_run_without_gates_has_nothing_to_decide() -> None:
 def test_error_that_ended_the_run_is_named_with_its_remedy() -> None:
     totals = totals_of([EQUAL], error=InputError("The disk\nis full.", "Free some space."))
     lines = run_table([EQUAL], totals, None).split("\n")
-    assert lines[-2:] == [
-        "error: The disk is full. Free some space.",
+    assert lines[-3:] == [
+        "error: The disk is full.",
+        "  Free some space.",
         "The run could not be finished: 1 gate passed (1 equal)",
     ]
 
@@ -108,5 +109,5 @@ def test_hostile_text_starts_no_line(text: str) -> None:
     rows = [row(check(comparison(difference(text)), text), gate(text)), error_row(gate(text), InputError(text, text))]
     totals = totals_of(rows, [LeftOut(text, text)], InputError(text, text))
     lines = run_table(rows, totals, REPORT).split("\n")
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all(line.isprintable() for line in lines)

@@ -75,7 +75,7 @@ def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: 
         fails_on_difference: Whether a difference is an error annotation. Otherwise it is a warning.
     """
     if outcome.error is not None:
-        message = " ".join(filter(None, (outcome.error.message, with_input_names(outcome.error.remedy))))
+        message = with_input_names(" ".join(filter(None, (outcome.error.message, outcome.error.remedy))))
         line = _line_of(message, config_file)
         return [Annotation(AnnotationLevel.ERROR, message, config_file, line, heading(outcome))]
     annotations = list(_remarks(outcome))

@@ -13,6 +13,7 @@ from model_gate.action.differences import (
     in_order,
 )
 from model_gate.action.escape import fenced
+from model_gate.action.inputs import with_input_names
 from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes
 from model_gate.action.models_table import models_table, origins
 from model_gate.action.next_step import next_step
@@ -101,7 +102,7 @@ def _models(outcome: Outcome, markdown: Markdown) -> list[str]:
 def _headline(outcome: Outcome, markdown: Markdown) -> str:
     """Return the mark of the verdict and the gate in one line, such as `Wine: staging v12 ≠ production v7 (…)`."""
     if outcome.error is not None:
-        return f"⛔ {markdown.text(cause(outcome))}"
+        return f"⛔ {markdown.text(with_input_names(cause(outcome)))}"
     if outcome.status is Status.SEALED:
         subject = heading(outcome)
         return f"✅ {markdown.text(subject) if subject else 'The model'} is sealed"
@@ -151,7 +152,7 @@ def _undecided(outcome: Outcome, error: ModelGateError, markdown: Markdown) -> s
         filter(
             None,
             (
-                "" if is_shown else f"> {markdown.text(error.message)}",
+                "" if is_shown else f"> {markdown.text(with_input_names(error.message))}",
                 f"**Failed.**{not_decided}",
             ),
         )

@@ -381,6 +381,15 @@ def test_annotation_of_a_config_error_points_to_the_line() -> None:
     assert error.command(REDACTOR).startswith("::error title=Model Gate,file=promotion.yaml,line=3::")
 
 
+def test_annotation_and_summary_name_the_input_in_place_of_the_option() -> None:
+    for message in ("--output is wrong.", f"--output is {'wrong' * 40}."):
+        outcome = Outcome(None, error=ConfigError(message, "Change --output."))
+        (error,) = annotations_for(outcome, config_file="", fails_on_difference=True)
+        for text in (error.message, summary(outcome, "", REDACTOR)):
+            assert message.strip("-.") in unescape(text)
+            assert "--output" not in text
+
+
 def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> None:
     (warning,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=False)
     assert warning.level == "warning"

@@ -382,7 +382,7 @@ def test_annotation_of_a_config_error_points_to_the_line() -> None:
 
 
 def test_annotation_and_summary_name_the_input_in_place_of_the_option() -> None:
-    for message in ("--output is wrong.", f"--output is {'wrong' * 40}."):
+    for message in ("--output is wrong.", f"--output is {'wrong ' * 40}indeed."):
         outcome = Outcome(None, error=ConfigError(message, "Change --output."))
         (error,) = annotations_for(outcome, config_file="", fails_on_difference=True)
         for text in (error.message, summary(outcome, "", REDACTOR)):

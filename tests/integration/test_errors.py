@@ -445,3 +445,15 @@ def test_path_that_a_server_refuses_to_serve_is_named_without_advice_about_https
     path = request_path.removeprefix("?path=").strip("/")
     result.require_error("UnreachableError", f"refuses to serve {path} (400)", "a symbolic link")
     assert "https" not in result.report["error"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "path, remedy", [("/foo", "Remove /foo from the address, or correct it."), ("", "Check the address and its port.")]
+)
+def test_address_without_a_tracking_server_is_an_error_about_the_address(
+    tmp_path: Path, path: str, remedy: str
+) -> None:
+    with FaultyServer() as server:
+        server.faults["api/2.0"] = status(404)
+        result = check(tmp_path, f"{server.url}{path}", "Wine", "1")
+    result.require_error("NotFoundError", f"No MLflow tracking server answers at {server.url}{path} (404)", remedy)

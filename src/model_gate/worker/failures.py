@@ -100,6 +100,11 @@ _WAITED_FOR = re.compile(r"url: (/[^\s?]*)[^\n]*\((?:read|connect) timeout=(\d+)
 _MAX_RETRIES = re.compile(r"Max retries exceeded with url: \S*/api/2\.0/mlflow/")
 _REMEDY_PLAIN_HTTP = "Name the server with http://, or name the port on which it speaks https."
 
+# A request to the registry that is answered by other text than JSON.
+_REGISTRY_REQUEST = re.compile(r"API request to endpoint /api/2\.0/mlflow/(?:registered-models|model-versions)/get\b")
+# The path of a server's address. The declared name of the server can precede the address.
+_PATH_OF_ADDRESS = re.compile(r"https?://[^/\s()]+(/[^\s()]+)")
+
 # Pairs of a regular expression for the error text and the reason to show. The first pair that matches is used.
 _REASONS: tuple[tuple[str, str], ...] = (
     # OpenSSL reports one of these errors if the server answers in plain http, because the answer is no TLS record.
@@ -432,10 +437,7 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
         message = f"The tracking server {address} forbids this user to read {subject} (403)."
         return _forbidden(message, facts, address, remedy)
     if status == 404:
-        return NotFoundError(
-            f"{_requested_path(error)} does not exist on {address} (404).",
-            "Check the address and the version's source.",
-        )
+        return _missing_path(error, address)
     if status == 429:
         return UnreachableError(f"The tracking server {address} asks to slow down (429).", "Run the gate again later.")
     if status == 400 and (path := _artifact_path(error)):
@@ -454,6 +456,17 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
             "Look at the server's log, or try again later.",
         )
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
+
+
+def _missing_path(error: Exception, address: str) -> NotFoundError:
+    if _REGISTRY_REQUEST.search(chain_text(error)):
+        # All versions of MLflow have these endpoints, and say in JSON that a name does not exist.
+        path = _PATH_OF_ADDRESS.search(address)
+        remedy = f"Remove {path[1]} from the address, or correct it." if path else "Check the address and its port."
+        return NotFoundError(f"No MLflow tracking server answers at {address} (404).", remedy)
+    return NotFoundError(
+        f"{_requested_path(error)} does not exist on {address} (404).", "Check the address and the version's source."
+    )
 
 
 def _denied(error: Exception) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from model_gate.errors import (
 )
 from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, and_, join_sentences
 from model_gate.worker.object_store import host_in, store_of
+from model_gate.worker.proxies import LOGIN_STATUS, failed_proxy, login_error, proxy_error, proxy_problem
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -172,7 +173,7 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
         address: Address of the tracking server, without credentials.
         facts: The credentials that the worker has.
     """
-    address = facts.describe_server(address)
+    url, address = address, facts.describe_server(address)
     if (limit_error := _limit_error(error, address)) is not None:
         return limit_error
     if isinstance(error, ImportError):
@@ -183,14 +184,14 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if BROKEN_TRANSFER.search(text):
         remedy = f"Run the gate again.{_LIMIT_HINT if _note_of(error, _FILE_NOTE) else ''}"
         return TransferError(f"A download from {address} broke off before its end.", remedy)
+    if (proxy := _proxy_error(error, text, url, address)) is not None:
+        return proxy
     status = _http_status(error, text)
     if status is not None and status != 200:
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
         return _no_answer(reason, text, address, facts, in_parts=_PARTS_NOTE in _notes(error))
-    if is_from_mlflow(error):
-        return _mlflow_error(error, address, facts.of_server())
-    return _unknown_error(error, address)
+    return _mlflow_error(error, address, facts.of_server()) if is_from_mlflow(error) else _unknown_error(error, address)
 
 
 @contextmanager
@@ -284,6 +285,22 @@ def _limit_error(error: Exception, address: str) -> ModelGateError | None:
                 "Check the server: it sends more than an MLflow server would.",
             )
     return None
+
+
+def _proxy_error(error: Exception, text: str, url: str, address: str) -> ModelGateError | None:
+    """Return the error for a proxy that fails, None if an exception is about no proxy.
+
+    Args:
+        error: The exception.
+        text: The text of the exception and its causes.
+        url: Address of the tracking server.
+        address: The address with the declared name.
+    """
+    subject = f"the tracking server {address}"
+    if _http_status(error, text) == LOGIN_STATUS:
+        return login_error(subject, _url(error) or url, os.environ)
+    proxy = failed_proxy(exception_chain(error), url, os.environ)
+    return None if proxy is None else proxy_error(subject, proxy, proxy_problem(text, reason_in(text)))
 
 
 def _missing_package(error: ImportError) -> ModelGateError:

@@ -34,6 +34,7 @@ class Store:
         container: The name of the bucket or container.
         address_variable: The variable with the address of the store, "" if there is none.
         address_has_path: Whether the address of the store has a path.
+        scheme: The scheme of requests to the store.
     """
 
     family: StoreFamily
@@ -41,6 +42,7 @@ class Store:
     container: str
     address_variable: str = ""
     address_has_path: bool = False
+    scheme: str = "https"
 
     @property
     def word(self) -> str:
@@ -51,6 +53,11 @@ class Store:
     def address(self) -> str:
         """How a remedy names the address of the store."""
         return f"the address of the store in {self.address_variable}" if self.address_variable else "the address"
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"{self.scheme}://{self.endpoint}"
 
     def __str__(self) -> str:
         return f"{self.endpoint} ({self.word} {self.container})"
@@ -74,11 +81,14 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     container, at, host = parts.netloc.rpartition("@")
     if at:
         login = environment.get(CONNECTION_STRING, "") if parts.scheme in _BLOB_SCHEMES else ""
-        own_host = host_in(connection_field(login, "BlobEndpoint"))
-        return Store(family, own_host or host, container, CONNECTION_STRING if own_host else "")
+        own = _split_address(connection_field(login, "BlobEndpoint"))
+        own_host = own.netloc.rpartition("@")[2]
+        variable = CONNECTION_STRING if own_host else ""
+        return Store(family, own_host or host, container, variable, scheme=own.scheme or "https")
     variable = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     address = environment[variable] if variable else _DEFAULT_ENDPOINTS.get(family, "")
-    return Store(family, host_in(address), host, variable, _split_address(address).path.strip("/") != "")
+    split = _split_address(address)
+    return Store(family, host_in(address), host, variable, split.path.strip("/") != "", split.scheme or "https")
 
 
 def azure_login_variable(environment: Mapping[str, str]) -> str:

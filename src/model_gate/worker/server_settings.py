@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from model_gate.domain.wording import printable, truncate
 from model_gate.errors import AccessError, InputError
 from model_gate.worker.credential_facts import CredentialFacts, edge_problem
+from model_gate.worker.proxies import require_proxy
 
 _TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # the name of a variable
 _BASIC_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -23,11 +24,11 @@ _SHOWN = 20
 
 
 def require_server_settings(environment: Mapping[str, str]) -> None:
-    """Check the login to the tracking server, and the numbers that bound its requests.
+    """Check the login to the tracking server, the numbers that bound its requests, and the proxy for them.
 
     Raises:
         AccessError: A part of the login cannot be sent.
-        InputError: A number is malformed, or outside its range.
+        InputError: A number is malformed or outside its range, or the address of the proxy is malformed.
     """
     prefix = CredentialFacts.from_environment(environment).prefix or ""
     problem = _token_problem(environment.get(_TOKEN, ""))
@@ -43,6 +44,9 @@ def require_server_settings(environment: Mapping[str, str]) -> None:
             )
     for name, accepted in _NUMBERS.items():
         _require_number(name, environment.get(name, ""), accepted)
+    address = environment.get("MODEL_GATE_ADDRESS", "")
+    if address.startswith(("http:", "https:")):
+        require_proxy(address, environment)
 
 
 def _token_problem(token: str) -> str:

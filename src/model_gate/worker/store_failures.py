@@ -18,6 +18,7 @@ from model_gate.errors import AccessError, InputError, ModelGateError, TransferE
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
 from model_gate.worker.object_store import ACCESS_KEY, ENDPOINT_VARIABLES, Store, host_in, store_of
+from model_gate.worker.proxies import LOGIN_STATUS, failed_proxy, login_error, proxy_error, proxy_problem
 from model_gate.worker.response_limits import sent_by
 from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, redirect_error, response_error
 
@@ -30,6 +31,8 @@ _LOGIN_ERRORS = re.compile(
 )
 # The host that an exception of `requests` or of Azure's transport names.
 _CONTACTED_HOST = re.compile(r"\(host='([^']+)', port=(\d+)\)")
+# The text of urllib3 if a proxy fails.
+_PROXY_FAILURE = "Unable to connect to proxy"
 _LOGIN_SERVICE_REMEDY = (
     "Check whether the service can be reached from here: its name, the proxy and the firewall. The address of the"
     " service is a part of the login."
@@ -112,9 +115,24 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     # If Google's client gets no token, it raises the error of the last retry, as if the store did not answer.
     cause = next((cause for cause in causes if type(cause).__name__ == "TransportError"), causes[0])
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
+    if proxy := _proxy_error(store, error, cause, environment):
+        return proxy
     missing = _missing_azure_variable(uri, environment) if store.family is StoreFamily.AZURE else ""
     facts = replace(_facts(store, environment), missing=missing)
     return _for_server(_client_error(store, uri, error, cause, facts), facts, environment)
+
+
+def _proxy_error(
+    store: Store, error: Exception, cause: BaseException, environment: Mapping[str, str]
+) -> ModelGateError | None:
+    """Return the error for a proxy that fails, None if an exception is about no proxy, or about a login."""
+    if _status_of(cause) == LOGIN_STATUS:
+        return login_error(f"the store {store}", store.url, environment)
+    proxy = None if _is_about_login(cause) else failed_proxy(exception_chain(error), store.url, environment)
+    if proxy is None:
+        return None
+    text = chain_text(error)
+    return proxy_error(f"the store {store}", proxy, proxy_problem(text, reason_in(text)))
 
 
 def _client_error(
@@ -169,6 +187,8 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
         body: The start of the response's body.
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
+    if status == LOGIN_STATUS:
+        return login_error(f"the store {store}", store.url, environment)
     facts = _facts(store, environment)
     return _for_server(response_error(store, status, code_in(body), facts), facts, environment)
 
@@ -284,7 +304,7 @@ def _is_about_login(error: BaseException) -> bool:
 
 def _login_remedy(store: Store, uri: str, error: BaseException, facts: CredentialFacts) -> str:
     """Return the remedy for an exception about a login."""
-    if reason := reason_in(str(error)):
+    if (reason := reason_in(str(error)) or "") or _PROXY_FAILURE in str(error):
         return _CERTIFICATE_REMEDIES[store.family] if "certificate" in reason else _LOGIN_SERVICE_REMEDY
     if _lacks_half_of_key_pair(error, facts):
         return _KEY_PAIR_REMEDY
@@ -327,11 +347,13 @@ def _login_text(error: BaseException, facts: CredentialFacts) -> str:
 
 def _service_text(text: str) -> str:
     """Return why the service that issues a login gives no answer, "" if the text of an exception does not say it."""
-    reason = reason_in(text)
+    reason, is_proxy = reason_in(text), _PROXY_FAILURE in text
+    if is_proxy:
+        reason = proxy_problem(text, reason)
     if not reason:
         return ""
     host = _CONTACTED_HOST.search(text)
-    proxy = "the proxy in front of " if "Unable to connect to proxy" in text else ""
+    proxy = "the proxy in front of " if is_proxy else ""
     return f"{proxy}the service that issues it{f', {host[1]}:{host[2]},' if host else ''} {reason}"
 
 

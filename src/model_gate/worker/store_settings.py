@@ -10,7 +10,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,9 @@ from model_gate.worker.object_store import (
     azure_login_variable,
     connection_field,
     family_of,
+    store_of,
 )
+from model_gate.worker.proxies import require_proxy
 from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, is_boolean, is_true
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
@@ -61,7 +63,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
 
     Raises:
         ModelError: MLflow does not read the scheme of the location.
-        InputError: The address of the store is malformed.
+        InputError: The address of the store or of its proxy is malformed.
         AccessError: The file with the login cannot be used.
     """
     scheme, _, rest = uri.partition(":")
@@ -78,17 +80,23 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     if family is StoreFamily.S3:
         _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
     if scheme == "wasbs":
-        _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
-        _reject_both(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
-        login = azure_login_variable(environment)
-        if login:
-            _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
+        _require_blob_settings(environment, given_name)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
         _require_address(given_name(name), environment[name], hosts)
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
         _require_google_login(given_name(_GOOGLE_LOGIN), environment[_GOOGLE_LOGIN])
+    if store := store_of(uri, environment):
+        require_proxy(store.url, environment, allows_socks=family is not StoreFamily.S3)
+
+
+def _require_blob_settings(environment: Mapping[str, str], given_name: Callable[[str], str]) -> None:
+    """Check the settings that only a Blob Storage has."""
+    _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
+    _reject_both(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
+    if login := azure_login_variable(environment):
+        _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
 
 
 def _require_boolean(name: str, value: str) -> None:

@@ -9,6 +9,7 @@ from model_gate.access.decoding import (
     CUT,
     MAX_PART_OF_ESCAPE,
     OTHER_CUT,
+    OTHER_CUT_SIGNS,
     DecodedText,
     joined_lines,
     lengths_of_parts,
@@ -17,11 +18,9 @@ from model_gate.access.decoding import (
 
 _CUT = re.compile(CUT)
 _ANY_CUT = re.compile(rf"{CUT}|(?:{OTHER_CUT}) ?")
-# Without one of these texts, a text has no other cut. To look for them is faster than to search with the pattern.
-_SIGNS = ("...", "runcated", "RUNCATED", f"{CUT}]", f"{CUT})", f"{CUT}>")
 # A shorter part of a secret is not masked: it can be a part of many words.
 _MIN_PART = 6
-# Three dots also stand at the end of a sentence, so a part beside them is longer.
+# The other marks also have other meanings, such as three dots at the end of a sentence. A part beside them is longer.
 _MIN_PART_BESIDE_OTHER = 8
 
 
@@ -47,7 +46,8 @@ class CutSecrets:
         forms = self._joined if decoded.is_joined else self._forms
         if CUT in text:
             yield from _spans(text, _CUT, forms, _MIN_PART)
-        if any(sign in text for sign in _SIGNS):
+        # To look for the signs is faster than to search with the pattern.
+        if any(sign in text for sign in OTHER_CUT_SIGNS):
             yield from _spans(text, _ANY_CUT, forms, _MIN_PART_BESIDE_OTHER)
 
 

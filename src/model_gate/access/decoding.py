@@ -14,8 +14,26 @@ from urllib.parse import unquote_to_bytes
 
 # A shortened text has this character in place of what is left out.
 CUT = "…"
-# What other programs write in that place. The ellipsis can also be in brackets.
-OTHER_CUT = rf"[(\[<](?:{CUT}|\.{{3,}}+|[tT]runcated|TRUNCATED)[)\]>]|\.{{3,}}+"
+# What other programs write in that place: regular expressions, and for each some texts of which every match contains
+# one. No expression begins within a run of one character, so that the time is linear.
+_OTHER_MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        rf"[(\[<](?:[{CUT}⋯]|\.{{3,}}+|[tT]runcated|TRUNCATED|snip(?:ped)?|SNIP)[)\]>]",
+        (*(f"{CUT}{bracket}" for bracket in ")]>"), "runcated", "RUNCATED", "snip", "SNIP"),
+    ),
+    (r"[(\[<][0-9]{1,9} more(?: [a-zA-Z]{1,20})?[)\]>]", (" more",)),
+    (r"⋯|\.{3,}+", ("⋯", "...")),
+    # Two dots also begin the path of a parent directory.
+    (r"(?<=\w)\.\.(?![\w./\\])", ("..",)),
+    # Model Gate's own mask is not a cut beside a character that separates it from another text, as in `https://***@`.
+    (r"(?<=\w)(?:\*{3,}+|•{3,}+)|(?<![*•])(?:\*{3,}+|•{3,}+)(?=\w)", ("***", "•••")),
+    (r"(?<!x)x{4,}+|(?<!X)X{4,}+", ("xxxx", "XXXX")),
+    # The lines around a key in PEM have five hyphens.
+    (r"(?<=\w)-{2,4}(?![\w-])", ("--",)),
+)
+OTHER_CUT = "|".join(mark for mark, _ in _OTHER_MARKS)
+# Without one of these texts, a text has no other cut.
+OTHER_CUT_SIGNS = tuple(sign for _, signs in _OTHER_MARKS for sign in signs)
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(

@@ -50,6 +50,8 @@ _SHORT = 6
 _MIN_ANY_CASE = 8
 # A shorter secret has too few characters of its own in the base64 of a longer text.
 _MIN_INSIDE_BASE64 = 8
+# So many times a text is searched, so that a text that is redacted twice stays the same.
+_MAX_PASSES = 3
 _URL_SAFE = str.maketrans("+/", "-_")
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
@@ -126,6 +128,14 @@ class Redactor:
         return _QUERY_FIELD.sub(_mask_credential, masked)
 
     def _mask(self, text: str) -> str:
+        """Return the text with its secrets replaced. A mask counts as a cut, so the text is searched again."""
+        for _ in range(_MAX_PASSES):
+            before, text = text, self._masked_once(text)
+            if text == before:
+                break
+        return text
+
+    def _masked_once(self, text: str) -> str:
         spans = [
             decoded.span(*span)
             for decoded in decodings(text)

@@ -408,6 +408,22 @@ def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None
             "...ong-secret-1",
             "a-long-s… ... ",
         ),
+        *(
+            "*",
+            "***",
+            "•",
+            "x",
+            "xxxx",
+            "-",
+            "--",
+            "a--",
+            "a..",
+            "a-long-s***",
+            "***ong-secret-1",
+            "(1 more",
+            "<snip> ",
+        ),
+        *("a-long-sa-long-secret-1", "a-long-secret-1ong-secret-1"),
         *("…", "%25…", "&hellip;", "… ", "a-long-s…", "…secret-1", "a-long-s…secret-1", "…\na-long…"),
     ],
 )
@@ -557,6 +573,18 @@ OTHER_CUTS = [
     "<truncated>",
     " ...",
     " (Truncated) ",
+    "<snip>",
+    " [snipped]",
+    "⋯",
+    "[⋯]",
+    " (12 more)",
+    " (12 more characters)",
+    "[3 more]",
+    "***",
+    "******",
+    "•••••",
+    "xxxx",
+    "XXXXXXXX",
 ]
 
 
@@ -574,6 +602,46 @@ def test_part_of_a_secret_beside_another_mark_of_a_cut_is_masked(text: str, mask
     assert Redactor([TOKEN]).text(text.replace("{}", cut)) == masked.replace("{}", cut)
 
 
+@pytest.mark.parametrize("mark", ["--", "---", ".."])
+@pytest.mark.parametrize("after", ["", " ", " and more", '"', ")"])
+def test_start_of_a_secret_before_hyphens_or_two_dots_is_masked(mark: str, after: str) -> None:
+    assert Redactor([TOKEN]).text(f"token {TOKEN[:12]}{mark}{after}") == f"token {MASK}{mark}{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://***@example.com/wine",
+        "https://***",
+        "AccountKey=***;EndpointSuffix=core",
+        "AccountName=***",
+        "--with-sas",
+    ],
+)
+def test_mask_in_place_of_a_login_is_no_cut(text: str) -> None:
+    secret = "https://ann:topsecret@example.com/wine;AccountName=a;AccountKey=b;EndpointSuffix=core.windows.net"
+    assert Redactor([secret, "topsecret"]).text(text) == text
+
+
+def test_text_that_is_redacted_twice_stays_the_same() -> None:
+    redactor = Redactor([TOKEN, "pass/word-of-ann", "a-long-secret-1"])
+    for text in (
+        f"{TOKEN[:12]}a-long-secret-1",
+        f"a-long-secret-1{TOKEN[-12:]} and a-long-sec{TOKEN[:12]}pass/word-of-ann",
+        f"https://ann:{TOKEN}@example.com/?token={TOKEN[:12]}***",
+        f"{TOKEN[:12]}******{TOKEN[-8:]}",
+    ):
+        once = redactor.text(text)
+        assert redactor.text(once) == once
+        assert TOKEN[:12] not in once
+
+
+def test_lines_around_a_key_are_not_masked_beside_a_part_of_it() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n"
+    text = "no -----BEGIN PRIVATE KEY----- was found, and no -----END PRIVATE KEY-----."
+    assert Redactor([key]).text(text) == text
+
+
 @pytest.mark.parametrize("write", [quote, lambda text: quote(text, safe=""), json.dumps, html.escape])
 @pytest.mark.parametrize("cut", ["...", "[...]", "<truncated>"])
 def test_part_of_a_secret_beside_an_escaped_mark_of_a_cut_is_masked(cut: str, write: Callable[[str], str]) -> None:
@@ -589,7 +657,7 @@ def test_part_of_an_escaped_secret_beside_three_dots_is_masked(escaped: str) -> 
     assert Redactor(["pass/word-of-ann"]).text(f"at {escaped}...") == f"at {MASK}..."
 
 
-@pytest.mark.parametrize("text", ["passwor... {}", "wait... passphrase", "../...-of-ann", "password.. {}", "truncated"])
+@pytest.mark.parametrize("text", ["passwor... {}", "wait... passphrase", "../...-of-ann", "passwor.. {}", "truncated"])
 def test_short_part_of_a_secret_beside_three_dots_is_not_masked(text: str) -> None:
     assert Redactor(["password-of-ann"]).text(text) == text
 

@@ -25,7 +25,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from model_gate.domain.location import AZURE_SCHEMES
-from model_gate.domain.origin import StoreEndpoint, origin_of, parse_store_endpoints
+from model_gate.domain.origin import Origin, StoreEndpoint, origin_of, parse_store_endpoints
 from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.errors import TransferError, UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
@@ -53,9 +53,14 @@ def require_same_origin(url: str, location: str) -> None:
         location: Value of the response's Location header.
 
     Raises:
-        UnreachableError: The redirect leads to another origin. The message shows no path and no query of the URLs.
+        UnreachableError: The redirect leads to another origin, or to a malformed address. The message shows no path and
+            no query of the URLs.
     """
-    source, target = origin_of(url), origin_of(urljoin(url, location))
+    source = origin_of(url)
+    try:
+        target = origin_of(urljoin(url, location))
+    except ValueError as error:
+        raise _malformed_redirect(source) from error
     if source is None or source != target:
         raise UnreachableError(
             f"{source or 'The server'} redirects a request to {target or 'a host that is not plain'}. Redirects to"
@@ -63,6 +68,13 @@ def require_same_origin(url: str, location: str) -> None:
             "If the new address is right, name it instead of the old one. If not, check the server, and the proxy or"
             " login page in front of it.",
         )
+
+
+def _malformed_redirect(source: Origin | None) -> UnreachableError:
+    return UnreachableError(
+        f"{source or 'The server'} redirects a request to a malformed address.",
+        "Check the server, and the proxy or login page in front of it.",
+    )
 
 
 def guard_redirects() -> None:
@@ -90,13 +102,16 @@ def guard_redirects() -> None:
 
 
 def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.Response) -> None:
-    location = session.get_redirect_target(response)
-    if location:
-        try:
+    try:
+        location = session.get_redirect_target(response)
+        if location:
             require_same_origin(response.url, location)
-        except BaseException:
-            response.close()
-            raise
+    except UnicodeDecodeError as error:
+        response.close()
+        raise _malformed_redirect(origin_of(response.url)) from error
+    except BaseException:
+        response.close()
+        raise
 
 
 def guard_statuses() -> None:

@@ -81,6 +81,14 @@ def test_redirect_chain_sends_no_request_to_another_origin(
     assert listener.connections == 0
 
 
+@pytest.mark.parametrize("location", ["http://[x", "http://[::1", "//[bad]/", "/caf\xe9"])
+def test_error_for_a_malformed_redirect_says_that_it_is_one(server: FaultyServer, location: str) -> None:
+    server.faults["start"] = lambda call: call.send(b"", 302, location=location)
+    with pytest.raises(UnreachableError, match=r"http://.* redirects a request to a malformed address") as raised:
+        requests.get(f"{server.url}/start", timeout=10)
+    assert raised.value.remedy.startswith("Check the server, and the proxy")
+
+
 def test_redirect_chain_within_one_origin_is_followed_with_the_login(server: FaultyServer) -> None:
     redirect(server, "/first", "/second")
     redirect(server, "/second", f"{server.url}/third")

@@ -37,11 +37,13 @@ OTHER_CUT_SIGNS = tuple(sign for _, signs in _OTHER_MARKS for sign in signs)
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
-    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[\\"'/bfnrt])"""
+    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,6}\}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[\\"'/bfnrt])"""
 )
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 # Bytes as in a URL, and units of UTF-16 as from escape() of JavaScript.
 _PERCENT = re.compile(r"%(?:[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*|[uU][0-9a-fA-F]{4}(?:%[uU][0-9a-fA-F]{4})*)")
+# Bytes and line breaks in quoted-printable, and what a cut leaves of them.
+_QUOTED = re.compile(rf"=(?:[0-9a-fA-F]{{2}}(?:=[0-9a-fA-F]{{2}})*|\r?\n|[0-9a-fA-F]?(?={CUT}|{OTHER_CUT}))")
 # Browsers read a number without its semicolon too. Before a cut, it can be a part of a number.
 _ENTITY = re.compile(rf"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++)(?:;|(?!{CUT}|{OTHER_CUT}))|[a-zA-Z][a-zA-Z0-9]{{0,31}};)")
 _MAX_DIGITS = 7
@@ -56,10 +58,10 @@ _LINE_BREAK = re.compile(
 # What a cut leaves of an escape: at the end of the text before the cut, and at the start of the text after it. A
 # surrogate is a part of a character of which the other part is missing.
 _PART_BEFORE_CUT = re.compile(
-    r"[\ud800-\udfff]{0,3}(?:%(?:[0-9a-fA-F]|[uU][0-9a-fA-F]{0,3})?|\\(?:[0-3][0-7]?|u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
+    r"[\ud800-\udfff]{0,3}(?:%(?:[0-9a-fA-F]|[uU][0-9a-fA-F]{0,3})?|\\(?:[0-3][0-7]?|u[0-9a-fA-F]{0,3}|u\{[0-9a-fA-F]{0,6}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
 )
 _PART_AFTER_CUT = re.compile(
-    r"(?:[ux]?[0-9a-fA-F]{1,6}|#?[a-zA-Z0-9]{0,8};|#[xX]?[0-9a-fA-F]{1,6}|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}"
+    r"(?:[ux]?[0-9a-fA-F]{1,6}|u?\{?[0-9a-fA-F]{0,6}\}|#?[a-zA-Z0-9]{0,8};|#[xX]?[0-9a-fA-F]{1,6}|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}"
 )
 MAX_PART_OF_ESCAPE = 10
 
@@ -93,6 +95,10 @@ def decodings(text: str) -> Iterator[DecodedText]:
     """
     current = DecodedText(text, list(range(len(text))), list(range(1, len(text) + 1)))
     yield from _with_joined(current)
+    # The query of a URL can look like quoted-printable, so the other decodings do not build on this one.
+    quoted = _decoded(current, _QUOTED, _decode_quoted)
+    if quoted is not current:
+        yield from _with_joined(quoted)
     for _ in range(_MAX_ROUNDS):
         before = current
         for pattern, decode in ((_ESCAPE, _decode_escape), (_PERCENT, _decode_percent), (_ENTITY, _decode_entity)):
@@ -185,9 +191,9 @@ def _decoded(
 def _decode_escape(escape: str) -> Iterator[tuple[str, int]]:
     kind = escape[1]
     if kind in "uUx":
-        units = [int(unit, 16) for unit in re.findall("[uUx]([0-9a-fA-F]+)", escape)]
+        units = [int(unit, 16) for unit in re.findall(r"[uUx]\{?([0-9a-fA-F]+)", escape)]
         code = units[0] if len(units) == 1 else 0x10000 + ((units[0] - 0xD800) << 10) + (units[1] - 0xDC00)
-        yield chr(code), len(escape)
+        yield chr(code) if code <= sys.maxunicode else "\ufffd", len(escape)
     elif kind in "0123":
         yield chr(int(escape[1:], 8)), len(escape)
     else:
@@ -203,6 +209,11 @@ def _decode_percent(escapes: str) -> Iterator[tuple[str, int]]:
     for char in unquote_to_bytes(escapes).decode("utf-8", "surrogateescape"):
         # Each byte of the character is an escape of three characters.
         yield char, 3 * len(char.encode("utf-8", "surrogateescape"))
+
+
+def _decode_quoted(escapes: str) -> Iterator[tuple[str, int]]:
+    if len(escapes) >= len("=53") and escapes[1] != "\r":
+        yield from _decode_percent(escapes.replace("=", "%"))
 
 
 def _decode_entity(entity: str) -> Iterator[tuple[str, int]]:

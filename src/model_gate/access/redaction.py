@@ -52,6 +52,8 @@ _MIN_ANY_CASE = 8
 _MIN_INSIDE_BASE64 = 8
 # So many times a text is searched, so that a text that is redacted twice stays the same.
 _MAX_PASSES = 3
+# The separated digits of fewer bytes can be an address or a time by chance.
+_MIN_SEPARATED = 8
 _URL_SAFE = str.maketrans("+/", "-_")
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
@@ -71,9 +73,9 @@ _VOCABULARY = frozenset(
 class Redactor:
     """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs.
 
-    A secret is found in JSON, in URLs, in HTML, in base64, in hexadecimal digits, and split over several lines. One of
-    at least 8 characters is found in any case. Beside the places where a text was shortened, also a part of a secret is
-    found.
+    A secret is found in JSON, in URLs, in HTML, in base64, in quoted-printable, in hexadecimal digits, and split over
+    several lines. One of at least 8 characters is found in any case. Beside the places where a text was shortened, also
+    a part of a secret is found.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -185,7 +187,18 @@ def _forms(secret: str) -> set[str]:
 def _long_forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogateescape")
     inside = _inside_base64(raw) if len(raw) >= _MIN_INSIDE_BASE64 else ()
-    return {*_forms(secret), raw.hex(), raw.hex().upper(), *inside}
+    separated = _separated_digits(raw) if len(raw) >= _MIN_SEPARATED else ()
+    return {*_forms(secret), raw.hex(), raw.hex().upper(), *inside, *separated}
+
+
+def _separated_digits(raw: bytes) -> Iterator[str]:
+    """Yield hexadecimal digits of bytes as programs write them with separators, such as `53:33` and `0x53, 0x33`."""
+    for form in (
+        *(raw.hex(separator) for separator in ":- "),
+        *(separator.join(f"0x{byte:02x}" for byte in raw) for separator in (", ", ",", " ")),
+    ):
+        # A secret of a few characters is not found in any case.
+        yield from (form, form.upper(), form.upper().replace("0X", "0x"))
 
 
 def _inside_base64(raw: bytes) -> Iterator[str]:

@@ -423,6 +423,7 @@ def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None
             "(1 more",
             "<snip> ",
         ),
+        *("=", "=53", "=5", "=53…", "\\u{", "\\u{53}", "53:", "0x53, "),
         *("a-long-sa-long-secret-1", "a-long-secret-1ong-secret-1"),
         *("…", "%25…", "&hellip;", "… ", "a-long-s…", "…secret-1", "a-long-s…secret-1", "…\na-long…"),
     ],
@@ -719,6 +720,10 @@ RARE_ESCAPES: dict[str, Callable[[str], str]] = {
     "hexadecimal number of HTML without semicolon": lambda text: "".join(f"&#x{ord(char):x}" for char in text),
     "number of HTML with zeros": lambda text: "".join(f"&#{ord(char):07};" for char in text),
     "hexadecimal number of HTML with zeros": lambda text: "".join(f"&#X{ord(char):06x};" for char in text),
+    "number in braces": lambda text: "".join(f"\\u{{{ord(char):x}}}" for char in text),
+    "number in braces with zeros": lambda text: "".join(f"\\u{{{ord(char):06X}}}" for char in text),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "quoted-printable in lower case": lambda text: "".join(f"={byte:02x}" for byte in text.encode()),
     "percent and u": lambda text: re.sub("(....)", r"%u\1", text.encode("utf-16-be").hex()),
 }
 
@@ -727,6 +732,41 @@ RARE_ESCAPES: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("secret", [KEY, "ünïcödé-Ω-😀", "t0kens"])
 def test_secret_in_a_rare_escape_is_masked(secret: str, encoding: str) -> None:
     assert Redactor([secret]).text(f"at {RARE_ESCAPES[encoding](secret)} end") == f"at {MASK} end"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        *(lambda raw, by=by: raw.hex(by) for by in ":- "),
+        *(lambda raw, by=by: raw.hex(by).upper() for by in ":- "),
+        *(lambda raw, by=by: by.join(f"0x{byte:02x}" for byte in raw) for by in (", ", ",", " ")),
+        lambda raw: " ".join(f"0x{byte:02X}" for byte in raw),
+    ],
+    ids=[
+        *("colon", "hyphen", "blank", "colon in upper case", "hyphen in upper case", "blank in upper case"),
+        *("0x comma and blank", "0x comma", "0x blank", "0x in upper case"),
+    ],
+)
+def test_secret_in_separated_hexadecimal_digits_is_masked(write: Callable[[bytes], str]) -> None:
+    for secret in (KEY, "8-chars!", "ünïcödé"):
+        assert Redactor([secret]).text(f"at {write(secret.encode())} end") == f"at {MASK} end"
+        assert Redactor([secret]).text(f"at {write(secret.encode())[:-4]}…").rstrip(" …") == f"at {MASK}"
+
+
+@pytest.mark.parametrize("text", ["00:1b:44:11:3a:b7", "70-77-64", "70 77 64", "0x70, 0x77, 0x64", "=70=77 x"])
+def test_separated_digits_that_are_no_long_secret_are_not_masked(text: str) -> None:
+    assert Redactor(["pwd", "pwdpwdp", TOKEN]).text(text) == text
+
+
+@pytest.mark.parametrize("line_break", ["=\n", "=\r\n"])
+def test_token_that_line_breaks_of_quoted_printable_split_is_masked(line_break: str) -> None:
+    text = f"Bearer {TOKEN[:20]}{line_break}{TOKEN[20:40]}{line_break}{TOKEN[40:]} end"
+    assert Redactor([TOKEN]).text(text) == f"Bearer {MASK} end"
+
+
+def test_secret_after_an_equals_sign_is_masked_though_it_looks_like_quoted_printable() -> None:
+    for text in ("?pin=ab%63dEF-12345", "?pin=ab%2563dEF-12345", "?pin=%61bcdEF-12345"):
+        assert Redactor(["abcdEF-12345"]).text(text) == f"?pin={MASK}"
 
 
 @pytest.mark.parametrize("encoding", RARE_ESCAPES)

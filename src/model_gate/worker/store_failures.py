@@ -299,7 +299,10 @@ def _is_about_login(error: BaseException) -> bool:
         return True
     # An OSError of a client's own class is about the connection, such as TLS. One of Python is about a login file.
     is_of_setting = isinstance(error, ValueError) or (isinstance(error, OSError) and not _has_own_class(error))
-    return is_of_setting and _raised_in(error) in _CLIENT_PACKAGES
+    package = _raised_in(error)
+    # A ValueError of the client of S3 is about another setting of the profile, such as a number.
+    is_of_profile = isinstance(error, ValueError) and package in {"boto3", "botocore"}
+    return is_of_setting and package in _CLIENT_PACKAGES and not is_of_profile
 
 
 def _login_remedy(store: Store, uri: str, error: BaseException, facts: CredentialFacts) -> str:

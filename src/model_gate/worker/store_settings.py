@@ -43,6 +43,18 @@ _CERTIFICATES = {
     StoreFamily.AZURE: ("REQUESTS_CA_BUNDLE",),
     StoreFamily.GCS: ("REQUESTS_CA_BUNDLE",),
 }
+# The values that the client of S3 accepts for a variable. A worker does not get an empty variable.
+_S3_CHOICES = {
+    "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": ("auto", "path", "virtual"),
+    "AWS_RETRY_MODE": ("legacy", "standard", "adaptive"),
+}
+_S3_NUMBERS = {
+    "AWS_MAX_ATTEMPTS": (re.compile(r"\s*\+?0*[1-9][0-9]{0,8}\s*", re.ASCII), "a whole number from 1"),
+    "MLFLOW_S3_EXPECTED_BUCKET_OWNER": (
+        re.compile(r"[0-9]{12}"),
+        "the ID of an account of AWS, which has 12 digits",
+    ),
+}
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 # A longer value may be the login itself in place of its path.
 _MAX_PATH = 255
@@ -63,7 +75,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
 
     Raises:
         ModelError: MLflow does not read the scheme of the location.
-        InputError: The address of the store or of its proxy is malformed.
+        InputError: The address of the store or of its proxy is malformed, or another setting.
         AccessError: The file with the login cannot be used.
     """
     scheme, _, rest = uri.partition(":")
@@ -78,7 +90,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         if environment.get(name):
             _require_certificates(given_name(name), environment[name])
     if family is StoreFamily.S3:
-        _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
+        _require_s3_settings(environment, given_name)
     if scheme == "wasbs":
         _require_blob_settings(environment, given_name)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
@@ -91,12 +103,40 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         require_proxy(store.url, environment, allows_socks=family is not StoreFamily.S3)
 
 
+def _require_s3_settings(environment: Mapping[str, str], given_name: Callable[[str], str]) -> None:
+    """Check the settings that only a store of S3 has."""
+    _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
+    for name, choices in _S3_CHOICES.items():
+        if environment.get(name) and environment[name] not in choices:
+            shown = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise InputError(
+                f"The value of {given_name(name)} is not {shown}.", f"Set {given_name(name)} to {shown}, or unset it."
+            )
+    for name, (pattern, meaning) in _S3_NUMBERS.items():
+        if environment.get(name) and not pattern.fullmatch(environment[name]):
+            raise InputError(
+                f"The value of {given_name(name)} is not {meaning}.", f"Change {given_name(name)}, or unset it."
+            )
+
+
 def _require_blob_settings(environment: Mapping[str, str], given_name: Callable[[str], str]) -> None:
     """Check the settings that only a Blob Storage has."""
     _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
     _reject_both(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
     if login := azure_login_variable(environment):
         _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
+        if login != ACCESS_KEY:
+            _require_blob_endpoint(given_name(login), environment[login])
+
+
+def _require_blob_endpoint(name: str, connection_string: str) -> None:
+    """Require that the address of the store in a connection string is one. Its scheme can be missing."""
+    endpoint = connection_field(connection_string, "BlobEndpoint").partition("?")[0]
+    if endpoint and not _is_address(endpoint if "://" in endpoint else f"https://{endpoint}", _ANY_HOST):
+        raise InputError(
+            f"The BlobEndpoint in {name} is not the address of a store.",
+            "Set it to https://ACCOUNT.blob.core.windows.net or http://HOST:PORT/ACCOUNT, without a login.",
+        )
 
 
 def _require_boolean(name: str, value: str) -> None:

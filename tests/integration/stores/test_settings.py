@@ -76,6 +76,57 @@ def test_setting_that_is_neither_true_nor_false_is_an_error_that_names_the_varia
     assert SECRET not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        ("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", " path", "is not auto, path or virtual."),
+        ("AWS_RETRY_MODE", "rubbish", "is not legacy, standard or adaptive."),
+        ("AWS_MAX_ATTEMPTS", "x", "is not a whole number from 1."),
+        ("AWS_MAX_ATTEMPTS", "0", "is not a whole number from 1."),
+        ("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "123456789012\n", "is not the ID of an account of AWS"),
+        ("MLFLOW_S3_EXPECTED_BUCKET_OWNER", SECRET, "is not the ID of an account of AWS"),
+    ],
+)
+def test_malformed_setting_of_s3_is_an_error_that_names_the_variable(
+    tmp_path: Path, name: str, value: str, problem: str
+) -> None:
+    result = diff(tmp_path, "s3://models", **S3, **{name: value})
+    result.require_error("InputError", f"The value of {name} {problem}", "or unset it.")
+    assert SECRET not in result.stderr
+
+
+def test_valid_settings_of_s3_are_accepted(tmp_path: Path) -> None:
+    for variables in (
+        {"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "", "MLFLOW_S3_EXPECTED_BUCKET_OWNER": "", "AWS_MAX_ATTEMPTS": " 1 "},
+        {"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "virtual", "AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "1"},
+    ):
+        result = diff(tmp_path, "s3://models", **S3, **variables)
+        result.require_error("UnreachableError", "gives no answer: it refuses connections.")
+
+
+def test_malformed_number_in_a_profile_of_aws_is_no_error_of_the_login(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("[profile gate]\nmax_attempts = x\n")
+    result = diff(tmp_path, "s3://models", **S3, AWS_PROFILE="gate", AWS_CONFIG_FILE=str(file))
+    result.require_error("UnreachableError", "cannot be read: ValueError: invalid literal for int()", "the settings of")
+    assert "login" not in result.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["ht!tp://x", "http://", "http://host:99999", f"http://a:{SECRET}@host"])
+def test_malformed_address_in_a_connection_string_is_an_error_that_shows_no_key(tmp_path: Path, endpoint: str) -> None:
+    login = f"AccountName=acct;AccountKey={KEY};BlobEndpoint={endpoint}"
+    result = diff(tmp_path, BLOB, AZURE_STORAGE_CONNECTION_STRING=login)
+    result.require_error("InputError", "The BlobEndpoint in AZURE_STORAGE_CONNECTION_STRING is not the address of a")
+    assert not any(part in result.stderr for part in (KEY[:8], KEY[-8:], SECRET))
+
+
+@pytest.mark.parametrize("endpoint", ["https://host.invalid/acct/", "host.invalid/acct"])
+def test_address_in_a_connection_string_may_lack_its_scheme(tmp_path: Path, endpoint: str) -> None:
+    login = f"AccountName=acct;AccountKey={KEY};BlobEndpoint={endpoint}"
+    result = diff(tmp_path, BLOB, AZURE_STORAGE_CONNECTION_STRING=login)
+    result.require_error("UnreachableError", "the store host.invalid (container models)")
+
+
 def test_certificate_that_is_not_checked_is_an_error(tmp_path: Path) -> None:
     variables = {"MLFLOW_TRACKING_INSECURE_TLS": "true", "MLFLOW_TRACKING_SERVER_CERT_PATH": "/none/authority.pem"}
     result = diff(tmp_path, BLOB, MLFLOW_TRACKING_URI="http://127.0.0.1:9", **variables)

@@ -183,7 +183,8 @@ class CredentialFacts:
         if self.sent:
             verb = "is" if len(self.sent) == 1 else "are"
             return join_sentences(f"{and_(self.sent)} {verb} set for this store.", self.not_handed_over())
-        return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
+        how = "was handed over" if self.not_sent else "is set here"
+        return join_sentences(f"No variable with credentials for it {how}.", self.not_handed_over())
 
     def endpoint_not_handed_over(self) -> str:
         """Return a text that says why the worker has not received the address of a store, "" if it needs none."""

@@ -78,7 +78,7 @@ def test_error_says_why_no_credential_was_sent() -> None:
                 " handed over: the server has none of its own."
             ),
         ),
-        (StoreFamily.GCS, "No variable with credentials for it was handed over."),
+        (StoreFamily.GCS, "No variable with credentials for it is set here."),
     ],
 )
 def test_store_errors_name_only_variables_of_the_same_kind_of_store(family: StoreFamily, text: str) -> None:

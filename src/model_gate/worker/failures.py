@@ -527,7 +527,9 @@ def _url(error: Exception) -> str:
 
 
 def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) -> ModelGateError:
-    code, message = error.error_code, error.message.rstrip(".")
+    # Two dots or more are the mark of a shortened text, beside which a part of a secret is masked.
+    message = error.message if error.message.endswith("..") else error.message.removesuffix(".")
+    code = error.error_code
     if code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}:
         return _forbidden(f"The tracking server {address} forbids it: {message}.", facts, address)
     if code == "UNAUTHENTICATED":

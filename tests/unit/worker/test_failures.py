@@ -80,6 +80,12 @@ def test_error_for_a_rejected_login_names_the_server_and_the_variables() -> None
     assert error.remedy == f"Correct {USER[0]} and {USER[1]}."
 
 
+@pytest.mark.parametrize("mark", ["..", "..."])
+def test_mark_of_a_cut_at_the_end_of_a_message_is_kept(mark: str) -> None:
+    error = to_model_gate_error(MlflowException(f"Wrong key: abcdefgh{mark}", 1000), "http://host")
+    assert f"Wrong key: abcdefgh{mark}" in error.message
+
+
 @pytest.mark.parametrize("code", [401, 403])
 def test_error_for_a_missing_login_says_why_no_credential_was_sent(code: int) -> None:
     with FaultyServer(faults={"registered-models/get": status(code)}) as server:

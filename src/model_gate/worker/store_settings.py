@@ -51,8 +51,8 @@ _S3_CHOICES = {
 _S3_NUMBERS = {
     "AWS_MAX_ATTEMPTS": (re.compile(r"\s*\+?0*[1-9][0-9]{0,8}\s*", re.ASCII), "a whole number from 1"),
     "MLFLOW_S3_EXPECTED_BUCKET_OWNER": (
-        re.compile(r"[0-9]{12}"),
-        "the ID of an account of AWS, which has 12 digits",
+        re.compile(r"[!-~]+"),
+        "the ID of an account: letters, digits and signs without white space",
     ),
 }
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"

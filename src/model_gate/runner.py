@@ -117,7 +117,7 @@ def _require_outside(outputs: _Outputs, command: Command) -> None:
         outputs.require_outside(command.inputs)
     except StorageError:
         seal = command.options.get("seal")
-        if seal and outputs.report.target == ReportFile(Path(str(seal))).target:
+        if seal and outputs.report.target == Path(os.path.realpath(str(seal))):
             # The import takes time, which other commands save.
             from model_gate.inputs.seal_file import read_seal
 

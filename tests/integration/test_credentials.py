@@ -74,27 +74,27 @@ def test_credentials_in_the_compare_file_override_environment_variables_and_cred
     [
         (
             {"PROD_MLFLOW_TOKEN": SECRET},
-            "PROD_MLFLOW_TOKEN is set for it, but is no login variable of MLflow.",
+            "PROD_MLFLOW_TOKEN is set, but MLflow does not read it as a login.",
             "Did you mean PROD_MLFLOW_TRACKING_TOKEN? Set PROD_MLFLOW_TRACKING_USERNAME and",
         ),
         (
             {"PROD_TRACKING_USERNAME": "ada", "PROD_TRACKING_PASSWORD": SECRET},
-            "PROD_TRACKING_USERNAME is set for it, but is no login variable of MLflow. PROD_TRACKING_PASSWORD is",
+            "PROD_TRACKING_USERNAME and PROD_TRACKING_PASSWORD are set, but MLflow does not read them as a login.",
             "Did you mean PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD?",
         ),
         (
             {"MLFLOW_USERNAME": "ada", "MLFLOW_PASSWORD": SECRET},
-            "MLFLOW_PASSWORD and MLFLOW_USERNAME are set here, but were not handed over: they are no login variables",
+            "MLFLOW_PASSWORD and MLFLOW_USERNAME are set here, but were not handed over: MLflow does not",
             "Did you mean PROD_MLFLOW_TRACKING_PASSWORD and PROD_MLFLOW_TRACKING_USERNAME?",
         ),
         (
             {"PROD_MLFLOW_TRACKING_TOKEN": "", "PROD_MLFLOW_TRACKING_PASSWORD": ""},
-            "PROD_MLFLOW_TRACKING_TOKEN are set here, but were not handed over: they are empty.",
-            "In a workflow, a secret that does not exist gives an empty value",
+            "PROD_MLFLOW_TRACKING_PASSWORD and PROD_MLFLOW_TRACKING_TOKEN are empty.",
+            "Give it a value. In a workflow, a secret that does not exist gives an empty value",
         ),
         (
             {**_PROD_LOGIN, "PROD_MLFLOW_TRACKING_TOKEN": "t" * 20},
-            "PROD_MLFLOW_TRACKING_TOKEN is set for it, but MLflow sends the user name and the password instead.",
+            "PROD_MLFLOW_TRACKING_TOKEN is set, but MLflow sends the user name and the password instead.",
             "Correct PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD.",
         ),
     ],

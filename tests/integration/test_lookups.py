@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_gate.access.hosts import parse_host
-from model_gate.errors import TransferError
+from model_gate.errors import UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.faulty_server import Call, Fault, FaultyServer
 from tests.support.gates import compare, version
@@ -26,31 +27,50 @@ def server() -> Iterator[FaultyServer]:
         yield started
 
 
-def _look_up_other(old: str, new: str) -> Fault:
-    """Return a function that redirects a lookup to another one."""
-    return lambda call: call.send(b"", 302, location=call.handler.path.replace(old, new))
+def _look_up_other(**names: str) -> Fault:
+    """Return a function that answers a lookup as one of other names."""
+
+    def respond(call: Call) -> None:
+        query = {**call.request.query, **{key: [value] for key, value in names.items()}}
+        call.server.respond(replace(call, request=replace(call.request, query=query)))
+
+    return respond
 
 
 @pytest.mark.parametrize(
-    "lookup, old, new, message",
+    "lookup, other, message",
     [
-        ("name=Wine", "Wine", "Other", "the registered model 'Wine' with 'Other'"),
-        ("model-versions/get?name=Wine", "Wine", "Other", "the version 'Wine/1' with 'Other/1'"),
-        ("model-versions/get?name=Wine&version=1", "version=1", "version=2", "the version 'Wine/1' with 'Wine/2'"),
+        ("name=Wine", {"name": "Other"}, "the registered model 'Wine' with 'Other'"),
+        ("model-versions/get?name=Wine", {"name": "Other"}, "the version 'Wine/1' with 'Other/1'"),
+        ("model-versions/get?name=Wine", {"version": "2"}, "the version 'Wine/1' with 'Wine/2'"),
     ],
 )
 def test_answer_with_another_model_or_version_is_an_error(
-    server: FaultyServer, tmp_path: Path, lookup: str, old: str, new: str, message: str
+    server: FaultyServer, tmp_path: Path, lookup: str, other: dict[str, str], message: str
 ) -> None:
-    server.faults = {lookup: _look_up_other(old, new)}
+    server.faults = {lookup: _look_up_other(**other)}
     ran = compare(tmp_path, version(server.url, "Other"), version(server.url, "Wine"))
-    ran.require_error("TransferError", f"answers the request for {message}")
+    ran.require_error("UnreachableError", f"answers the request for {message}")
 
 
 def test_answer_with_the_name_of_a_model_in_another_case_is_accepted(server: FaultyServer, tmp_path: Path) -> None:
-    server.faults = {"name=WINE": _look_up_other("WINE", "Wine")}
+    server.faults = {"name=WINE": _look_up_other(name="Wine")}
     ran = compare(tmp_path, version(server.url, "Other"), version(server.url, "WINE", "2"))
     assert (ran.exit_code, ran.status) == (0, "equal"), ran
+
+
+@pytest.mark.parametrize("endpoint", ["registered-models/get", "model-versions/get?", "get-download-uri"])
+def test_redirect_of_a_lookup_to_another_one_is_an_error(server: FaultyServer, tmp_path: Path, endpoint: str) -> None:
+    def redirect(call: Call) -> None:
+        path = call.handler.path
+        if "name=Wine" in path:
+            call.send(b"", 302, location=path.replace("Wine", "Other"))
+        else:
+            server.respond(call)
+
+    server.faults = {endpoint: redirect}
+    ran = compare(tmp_path, version(server.url, "Other"), version(server.url, "Wine"))
+    ran.require_error("UnreachableError", f"{endpoint.rstrip('?')} to something else, which is not followed")
 
 
 @pytest.mark.parametrize(
@@ -75,5 +95,5 @@ def test_answer_with_another_run_or_logged_model_is_an_error(
         "logged-models/m-1": send_model,
     }
     with TrackingServerClient(parse_host(server.url), os.environ, tmp_path) as client:  # noqa: SIM117
-        with pytest.raises(TransferError, match=f"answers the request for {message}"):
+        with pytest.raises(UnreachableError, match=f"answers the request for {message}"):
             client.locate(uri)

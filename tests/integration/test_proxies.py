@@ -28,9 +28,12 @@ def refusing_proxy(status: str) -> Iterator[str]:
             self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 def check(directory: Path, scheme: str, variables: Mapping[str, str]) -> GateResult:
@@ -154,9 +157,8 @@ def test_error_for_a_proxy_of_another_cloud_names_the_proxy(
         ("http://127.0.0.1:99999", "is not the address of a proxy"),
         ("127.0.0.1:9 ", "begins or ends with white space"),
         ("'http://127.0.0.1:9'", "is in quotation marks"),
-        ("socks5://127.0.0.1:9", "names the SOCKS proxy 127.0.0.1:9"),
     ],
-    ids=["scheme", "login", "port", "blank", "quoted", "socks"],
+    ids=["scheme", "login", "port", "blank", "quoted"],
 )
 def test_malformed_address_of_a_proxy_is_an_error_that_names_the_variable(
     tmp_path: Path, kind: str, value: str, problem: str

@@ -14,7 +14,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -264,7 +263,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
         values += basic_auth_secrets(username, password)
         values += _endpoint_secrets(variables.get(STORE_ENDPOINTS, ""))
     for name in _PROXIES:
-        values += _endpoint_secrets(environment.get(name, ""))
+        values += _login_secrets(re.sub(r"^\w*://", "", environment.get(name, "").rpartition("@")[0]))
     values += declared_secrets(environment)
     values += login_secrets(environment)
     return tuple(dict.fromkeys(filter(None, values)))
@@ -281,7 +280,10 @@ def _unprefixed_credentials(ownership: Ownership) -> dict[str, str]:
 
 def _endpoint_secrets(text: str) -> list[str]:
     """Return the user-info of each address in a text, the password in it, and both as the header of a request."""
-    found = [match for match in re.findall(r"://([^\s,/?#]+)@", text) if match]
-    passwords = [text.partition(":")[2] for text in found]
-    headers = [basic_auth_secrets(*map(unquote, text.partition(":")[::2])) for text in found]
-    return [*found, *passwords, *map(unquote, passwords), *chain.from_iterable(headers)]
+    return [secret for found in re.findall(r"://([^\s,/?#]+)@", text) if found for secret in _login_secrets(found)]
+
+
+def _login_secrets(user_info: str) -> list[str]:
+    """Return user-info, the password in it, and both as the header of a request. A proxy's login can have any sign."""
+    password = user_info.partition(":")[2]
+    return [user_info, password, unquote(password), *basic_auth_secrets(*map(unquote, user_info.partition(":")[::2]))]

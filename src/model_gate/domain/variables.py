@@ -30,11 +30,12 @@ ANOTHER_SERVER = "it belongs to the server "
 # The reason in NOT_SENT_VARIABLE for a variable of the server that is empty, and what to do about it.
 EMPTY = "it is empty"
 EMPTY_REMEDY = (
-    "In a workflow, a secret that does not exist gives an empty value: compare the name in ${{ secrets.NAME }}, letter"
-    " by letter, with the secrets in the settings of the repository. A pull request from a fork gets no secrets."
+    "Give it a value. In a workflow, a secret that does not exist gives an empty value: compare the name in"
+    " ${{ secrets.NAME }}, letter by letter, with the secrets in the settings of the repository. A pull request from a"
+    " fork gets no secrets."
 )
 # The reason for a variable that looks like a login, but that MLflow does not read.
-NO_LOGIN_VARIABLE = "it is no login variable of MLflow"
+NO_LOGIN_VARIABLE = "MLflow does not read it as a login"
 
 # Variables with a login to a tracking server. User-info in the server's address replaces them.
 LOGIN_VARIABLES = frozenset(
@@ -99,8 +100,12 @@ def meant_login(name: str) -> str:
 
     >>> meant_login("MLFLOW_TOKEN"), meant_login("TRACKING_USER"), meant_login("MLFLOW_TRACKING_TOKEN")
     ('MLFLOW_TRACKING_TOKEN', 'MLFLOW_TRACKING_USERNAME', '')
+    >>> meant_login("API_KEY")
+    ''
     """
     rest = name.removeprefix("MLFLOW_").removeprefix("TRACKING_")
+    if rest == name:
+        return ""
     meant = next((login for login, pattern in _MEANT.items() if pattern.fullmatch(rest)), "")
     return "" if meant == name else meant
 

@@ -143,7 +143,7 @@ def _missing(lacking: Mapping[str, Sequence[str]]) -> str:
     """Return a phrase about missing files. `lacking` has their paths, by the name of the model that lacks them."""
     paths = list(dict.fromkeys(path for missing in lacking.values() for path in missing))
     if len(lacking) > 1 and len(paths) > 1:
-        return f"{plural(len(paths), 'file')} are each missing in one of the models"
+        return f"{plural(len(paths), 'file')} are in only one of the models"
     side = next(iter(lacking)) if len(lacking) == 1 else "one of the models"
     missing = f"{_short(paths[0])} is" if len(paths) == 1 else f"{plural(len(paths), 'file')} are"
     return f"{missing} missing in {side}"

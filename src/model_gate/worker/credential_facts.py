@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -40,7 +40,6 @@ _PLUGIN = "MLFLOW_TRACKING_AUTH"
 # Variables that MLflow sends to a tracking server, or whose files it uses for the connection.
 _LOGINS = (_USERNAME, _PASSWORD, _TOKEN, "MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 _USER_INFO = "the user-info of the host"
-_NO_LOGIN = NO_LOGIN_VARIABLE.removeprefix("it ")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
@@ -113,8 +112,10 @@ class CredentialFacts:
         facts = self._only(lambda name: _family_of(name) is None and not _TLS.search(name))
         if facts.sent is None or any(name.endswith(_PLUGIN) for name in facts.sent):
             return facts
-        unused = _unused(facts.sent)
-        sent = tuple(name for name in facts.sent if name not in unused)
+        prefix = self.prefix or ""
+        unused = _unused(facts.sent, prefix)
+        others = {name for name in facts.sent if _is_other(name, prefix)}
+        sent = tuple(name for name in facts.sent if name not in unused and name not in others)
         return replace(facts, sent=sent, unused=tuple(unused.items()))
 
     def of_store(self, family: StoreFamily, *, has_endpoint: bool = False) -> CredentialFacts:
@@ -145,7 +146,8 @@ class CredentialFacts:
             return ""
         if self.sent:
             return join_sentences(f"It was sent the login in {and_(self.sent)}.", self.not_sent_to_server())
-        reason = "none is declared for it" if self.not_sent else "none is set for it here"
+        is_elsewhere = any(reason != EMPTY for _, reason in self.not_sent)
+        reason = "none is declared for it" if is_elsewhere else "none is set for it here"
         return join_sentences(f"No credential was sent, because {reason}.", self._not_used(), self.not_handed_over())
 
     def not_sent_to_server(self) -> str:
@@ -156,7 +158,10 @@ class CredentialFacts:
         return join_sentences(self._not_used(), replace(self, not_sent=others).not_handed_over())
 
     def _not_used(self) -> str:
-        return " ".join(f"{name} is set for it, but {reason}." for name, reason in self.unused)
+        return " ".join(
+            f"{and_(names)} {_are(names)} set, but {reason if len(names) == 1 else _plural(reason)}."
+            for reason, names in _by_reason(self.unused)
+        )
 
     @property
     def has_empty_login(self) -> bool:
@@ -165,7 +170,7 @@ class CredentialFacts:
 
     def meant(self) -> str:
         """Return the login variables that are probably meant by variables of other names, as a remedy; "" for none."""
-        names = [name for name, reason in (*self.unused, *self.not_sent) if reason.endswith(_NO_LOGIN)]
+        names = [name for name, reason in (*self.unused, *self.not_sent) if reason == NO_LOGIN_VARIABLE]
         prefix = self.prefix or ""
         meant = dict.fromkeys(prefix + login for name in names if (login := meant_login(name.removeprefix(prefix))))
         return f"Did you mean {and_(meant)}?" if meant else ""
@@ -233,15 +238,15 @@ class CredentialFacts:
 
     def not_handed_over(self) -> str:
         """Return a sentence for each reason why the worker has not received variables, "" if it has received all."""
-        by_reason: dict[str, list[str]] = {}
-        for name, reason in self.not_sent:
-            by_reason.setdefault(reason.rstrip("."), []).append(name)
-        return " ".join(
-            f"{names[0]} is set here, but was not handed over: {reason}."
-            if len(names) == 1
-            else f"{and_(names)} are set here, but were not handed over: {_plural(reason)}."
-            for reason, names in by_reason.items()
-        )
+        sentences = []
+        for reason, names in _by_reason(self.not_sent):
+            if reason == EMPTY:
+                sentences.append(f"{and_(names)} {_are(names)} empty.")
+            elif len(names) == 1:
+                sentences.append(f"{names[0]} is set here, but was not handed over: {reason}.")
+            else:
+                sentences.append(f"{and_(names)} are set here, but were not handed over: {_plural(reason)}.")
+        return " ".join(sentences)
 
     def _only(self, applies: Callable[[str], bool]) -> CredentialFacts:
         sent = None if self.sent is None else tuple(name for name in self.sent if applies(name))
@@ -277,17 +282,22 @@ def _family_of(name: str) -> StoreFamily | None:
     return _FAMILY_PARTS[parts[-1]] if parts else None
 
 
-def _unused(names: Iterable[str]) -> dict[str, str]:
+def _unused(names: Iterable[str], prefix: str) -> dict[str, str]:
     """Return the variables, among those with credentials for a tracking server, that MLflow does not send, and why."""
     names = tuple(names)
     has_password = all(any(name.endswith(login) for name in names) for login in (_USERNAME, _PASSWORD))
-    unused = {}
-    for name in names:
-        if name != _USER_INFO and not name.endswith(_LOGINS):
-            unused[name] = _NO_LOGIN
-        elif name.endswith(_TOKEN) and has_password:
-            unused[name] = "MLflow sends the user name and the password instead"
+    unused = {
+        name: NO_LOGIN_VARIABLE for name in names if _is_other(name, prefix) and meant_login(name.removeprefix(prefix))
+    }
+    if has_password:
+        reason = "MLflow sends the user name and the password instead"
+        unused |= {name: reason for name in names if name.endswith(_TOKEN)}
     return unused
+
+
+def _is_other(name: str, prefix: str) -> bool:
+    """Return whether a variable of a server is not for MLflow. A plugin may read a variable without the prefix."""
+    return bool(prefix) and name.startswith(prefix) and not name.endswith(_LOGINS)
 
 
 def _is_endpoint(name: str) -> bool:
@@ -295,13 +305,24 @@ def _is_endpoint(name: str) -> bool:
     return name in S3_ENDPOINTS or name.endswith(tuple(f"_{endpoint}" for endpoint in S3_ENDPOINTS))
 
 
+def _by_reason(items: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """Return each reason, without a full stop, with the names of the variables to which it applies."""
+    names: dict[str, list[str]] = {}
+    for name, reason in items:
+        names.setdefault(reason.rstrip("."), []).append(name)
+    return list(names.items())
+
+
+def _are(names: Collection[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
 def _plural(reason: str) -> str:
     """Return the reason why one variable was not sent as the reason for several variables."""
     for one, several in (
         ("it belongs", "they belong"),
         ("it declares", "they declare"),
-        ("it is no login variable", "they are no login variables"),
-        (EMPTY, "they are empty"),
+        ("does not read it as a login", "does not read them as a login"),
         ("it is for", "they are for"),
         ("for it:", "for them:"),
     ):

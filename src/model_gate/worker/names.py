@@ -1,4 +1,4 @@
-"""Names of stages, and similar names of registered models for error messages."""
+"""Names of stages, checks of the names in responses, and similar names of registered models for error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from model_gate.domain.wording import plural, printable, truncate
-from model_gate.errors import TransferError, UnreachableError
+from model_gate.errors import UnreachableError
 from model_gate.formats.glob import Glob
 
 STAGES = ("Staging", "Production", "Archived")
@@ -51,13 +51,15 @@ def require_requested(kind: str, requested: str, answered: object) -> None:
         answered: The name or the ID in the response.
 
     Raises:
-        TransferError: It is another entity.
+        UnreachableError: It is another entity.
     """
     if str(answered).casefold() != requested.casefold():
-        raise TransferError(
+        other = truncate(printable(str(answered)), 80)
+        raise UnreachableError(
             f"The tracking server answers the request for the {kind} {truncate(printable(requested), 80)!r} with"
-            f" {truncate(printable(str(answered)), 80)!r}.",
-            "Check the address of the server, and the proxies in front of it.",
+            f" {other!r}.",
+            f"If it is the same one, write {other!r}. If not, check the address of the server, and the proxies in front"
+            " of it.",
         )
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -27,11 +28,14 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.origin import Origin, StoreEndpoint, origin_of, parse_store_endpoints
 from model_gate.domain.variables import STORE_ENDPOINTS
+from model_gate.domain.wording import printable
 from model_gate.errors import TransferError, UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
 
 # Marks the functions of `requests` that this module has replaced. Other programs can have replaced them too.
 _GUARD = "_model_gate_guard"
+# The paths of MLflow's API, of a server and of its pages.
+_API = re.compile(r"/\d+\.\d+/mlflow(?:-artifacts)?/.*", re.DOTALL)
 # Headers that request a range. The second one is Azure's.
 _RANGES = ("Range", "x-ms-range")
 
@@ -70,6 +74,34 @@ def require_same_origin(url: str, location: str) -> None:
         )
 
 
+def require_same_resource(url: str, location: str) -> None:
+    """Check that a redirect of a request to the API of MLflow leads to the same path and query, below any prefix.
+
+    Otherwise the response belongs to another model, file or directory, or is a page for browsers.
+
+    Args:
+        url: URL of the request.
+        location: Value of the response's Location header.
+
+    Raises:
+        UnreachableError: The redirect leads to something else.
+    """
+    requested, target = _resource(url), _resource(urljoin(url, location))
+    if requested is not None and requested != target:
+        raise UnreachableError(
+            f"{origin_of(url) or 'The server'} redirects the request for {printable(requested[0])} to something else,"
+            " which is not followed: the response would belong to another file, model or page.",
+            "Check the address of the server, and the proxies and login pages in front of it.",
+        )
+
+
+def _resource(url: str) -> tuple[str, dict[str, list[str]]] | None:
+    """Return the path of a URL from the version of MLflow's API on, and its query; None for another path."""
+    parts = urlsplit(url)
+    match = _API.search(unquote(parts.path))
+    return (match[0].rstrip("/"), parse_qs(parts.query)) if match else None
+
+
 def _malformed_redirect(source: Origin | None) -> UnreachableError:
     return UnreachableError(
         f"{source or 'The server'} redirects a request to a malformed address.",
@@ -106,6 +138,7 @@ def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.
         location = session.get_redirect_target(response)
         if location:
             require_same_origin(response.url, location)
+            require_same_resource(response.url, location)
     except UnicodeDecodeError as error:
         response.close()
         raise _malformed_redirect(origin_of(response.url)) from error

@@ -46,7 +46,11 @@ class Proxy:
     @property
     def host(self) -> str:
         """Host and port, "" if they are malformed. A malformed value may contain a login in their place."""
-        authority = self._authority.rpartition("@")[2]
+        authority = re.split(r"[/?#]", self._address, maxsplit=1)[0]
+        if "@" in self._address[len(authority) :]:
+            # The login contains one of these signs, so the text before it is no host.
+            return ""
+        authority = authority.rpartition("@")[2]
         match = _AUTHORITY.fullmatch(authority)
         return authority if match and int(match[1] or 0) <= _MAX_PORT else ""
 
@@ -56,25 +60,31 @@ class Proxy:
         return self.value.partition("://")[0].lower() if "://" in self.value else "http"
 
     @property
-    def has_login(self) -> bool:
-        """Whether the value contains a login."""
-        return "@" in self._authority
+    def is_socks(self) -> bool:
+        """Whether the proxy speaks SOCKS."""
+        return self.scheme.startswith("socks")
 
     @property
-    def _authority(self) -> str:
-        address = self.value.partition("://")[2] if "://" in self.value else self.value.removeprefix("//")
-        return re.split(r"[/?#]", address, maxsplit=1)[0]
+    def has_login(self) -> bool:
+        """Whether the value contains a login."""
+        return "@" in self._address
+
+    @property
+    def _address(self) -> str:
+        return self.value.partition("://")[2] if "://" in self.value else self.value.removeprefix("//")
 
     def __str__(self) -> str:
         return f"the proxy {self.host} in {self.variable}" if self.host else f"the proxy in {self.variable}"
 
 
 def proxy_of(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that the variables name for the scheme of a URL, without regard to NO_PROXY.
+    """Return the proxy that the variables name for the scheme of a URL, None if NO_PROXY of this process excludes it.
 
     >>> str(proxy_of("https://host", {"HTTPS_PROXY": "http://user:password@proxy:3128"}))
     'the proxy proxy:3128 in HTTPS_PROXY'
     """
+    if requests.utils.should_bypass_proxies(url, no_proxy=None):
+        return None
     for kind in (urlsplit(url).scheme, "all"):
         # A variable in lower case replaces the one in upper case, even if it is empty.
         lower = f"{kind}_proxy"
@@ -84,33 +94,39 @@ def proxy_of(url: str, environment: Mapping[str, str]) -> Proxy | None:
     return None
 
 
-def require_proxy(url: str, environment: Mapping[str, str], *, allows_socks: bool = True) -> None:
-    """Check the proxy for the requests to a URL, unless NO_PROXY of this process excludes the URL.
+def require_proxy(url: str, environment: Mapping[str, str]) -> None:
+    """Check the address of the proxy for the requests to a server, unless NO_PROXY of this process excludes the server.
 
     Args:
         url: Scheme, host and port of the server.
         environment: The environment of this process.
-        allows_socks: Whether the client of the server can use a SOCKS proxy.
 
     Raises:
-        InputError: The address of the proxy is malformed, or is that of a kind of proxy that cannot be used.
+        InputError: The address of the proxy is malformed.
     """
     proxy = proxy_of(url, environment)
-    if proxy is None or requests.utils.should_bypass_proxies(url, no_proxy=None):
+    if proxy is None:
         return
     remedy = f"Set {proxy.variable} to http://HOST:PORT. {_LOGIN_FORM}"
     if problem := edge_problem(proxy.value):
         raise InputError(f"The value of {proxy.variable} {problem}.", remedy)
-    if proxy.host and proxy.scheme.startswith("socks"):
-        if not allows_socks or importlib.util.find_spec("socks") is None:
-            needs = "needs the Python package PySocks" if allows_socks else "the client of this store cannot use"
-            raise InputError(
-                f"The value of {proxy.variable} names the SOCKS proxy {proxy.host}, which {needs}.",
-                f"Set {proxy.variable} to the address of an http proxy, or add the server's host to NO_PROXY.",
-            )
-        return
-    if not proxy.host or proxy.scheme not in {"http", "https"}:
+    if not proxy.host or not (proxy.scheme in {"http", "https"} or proxy.is_socks):
         raise InputError(f"The value of {proxy.variable} is not the address of a proxy.", remedy)
+
+
+def require_socks_package(url: str, environment: Mapping[str, str]) -> None:
+    """Check that `requests` can use the proxy for the requests to a tracking server, if it is a SOCKS proxy.
+
+    Raises:
+        InputError: The package for SOCKS is not installed.
+    """
+    proxy = proxy_of(url, environment)
+    if proxy is not None and proxy.is_socks and importlib.util.find_spec("socks") is None:
+        raise InputError(
+            f"The value of {proxy.variable} names the SOCKS proxy {proxy.host}, which needs the package PySocks.",
+            f"Install PySocks, set {proxy.variable} to the address of an http proxy, or add the server's host to"
+            " NO_PROXY.",
+        )
 
 
 def failed_proxy(causes: Iterable[BaseException], url: str, environment: Mapping[str, str]) -> Proxy | None:
@@ -177,6 +193,8 @@ def proxy_remedy(proxy: Proxy, problem: str) -> str:
         return f"{'Correct' if proxy.has_login else 'Add'} the login in {proxy.variable}. {_LOGIN_FORM}"
     if "forbids" in problem:
         return "Ask the administrator of the proxy to allow connections to this host and port."
+    if problem.endswith(("(502)", "(504)")):
+        return "The proxy does not reach the host behind it: check its address, or ask the administrator of the proxy."
     if "plain http" in problem:
         return f"Name the proxy with http:// in {proxy.variable}."
     return f"Check the address in {proxy.variable}, and whether the proxy runs and can be reached from here."

@@ -19,7 +19,7 @@ from model_gate.domain.location import is_local_uri, is_logged_model
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri, SelectedVersion
-from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
+from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES, RUN_NOTE
 from model_gate.worker.names import (
@@ -421,7 +421,7 @@ class RegistryClient:
             run = self._client.get_run(run_id)
             require_requested("run", run_id, run.info.run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
-        except MlflowException as error:
+        except (MlflowException, UnreachableError) as error:
             reason = "permission denied (403)." if "error code 403" in error.message else error.message
             return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {reason}")
         tags = run.data.tags

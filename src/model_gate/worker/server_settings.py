@@ -6,11 +6,13 @@ MLflow reports these mistakes as errors of the server, or not in words. A messag
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from model_gate.domain.host import LOOPBACK
 from model_gate.domain.wording import printable, truncate
 from model_gate.errors import AccessError, InputError
 from model_gate.worker.credential_facts import CredentialFacts, edge_problem
-from model_gate.worker.proxies import require_proxy
+from model_gate.worker.proxies import require_proxy, require_socks_package
 
 _TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105  # the name of a variable
 _BASIC_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -47,6 +49,9 @@ def require_server_settings(environment: Mapping[str, str]) -> None:
     address = environment.get("MODEL_GATE_ADDRESS", "")
     if address.startswith(("http:", "https:")):
         require_proxy(address, environment)
+        # A server that only gives variables a name has an address of this machine, and gets no request.
+        if urlsplit(address).hostname not in LOOPBACK:
+            require_socks_package(address, environment)
 
 
 def _token_problem(token: str) -> str:

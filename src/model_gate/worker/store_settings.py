@@ -100,7 +100,9 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
         _require_google_login(given_name(_GOOGLE_LOGIN), environment[_GOOGLE_LOGIN])
     if store := store_of(uri, environment):
-        require_proxy(store.url, environment, allows_socks=family is not StoreFamily.S3)
+        # The client of S3 does not read ALL_PROXY.
+        read = {name for name in environment if family is not StoreFamily.S3 or name.lower() != "all_proxy"}
+        require_proxy(store.url, {name: environment[name] for name in read})
 
 
 def _require_s3_settings(environment: Mapping[str, str], given_name: Callable[[str], str]) -> None:

@@ -109,7 +109,7 @@ DATA = difference("data", kind=DifferenceKind.TYPE, left_type="file", right_type
         ([one_sided("a", LEFT), one_sided("b", LEFT)], "2 files are missing in the registry model"),
         (
             [one_sided("a", LEFT), one_sided("b", RIGHT)],
-            "2 files are each missing in one of the models",
+            "2 files are in only one of the models",
         ),
         (
             [one_sided("a", LEFT), DATA],

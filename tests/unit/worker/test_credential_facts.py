@@ -37,14 +37,20 @@ def test_missing_or_malformed_credential_facts_add_nothing_to_an_error(text: str
 def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
     text = FACTS.of_server().sent_to_server()
     assert text.startswith(
-        "It was sent the login in PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD."
-        " X_AUTH is set for it, but is no login variable of MLflow."
+        "It was sent the login in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
     )
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for http://a." in text
     # The variables of another server have nothing to do with a login that was sent and rejected.
     assert "AWS_MLFLOW_TRACKING_TOKEN" not in text
     assert "AZURE" not in text
     assert "INSECURE_TLS" not in text
+
+
+def test_variable_of_a_server_for_another_purpose_is_no_part_of_its_login() -> None:
+    sent = ("PROD_MLFLOW_TRACKING_TOKEN", "PROD_API_KEY", "PROD_DB_PASSWORD", "PROD_SLACK_TOKEN")
+    facts = CredentialFacts("prod", sent, prefix="PROD_").of_server()
+    assert facts.sent_to_server() == "It was sent the login in PROD_MLFLOW_TRACKING_TOKEN."
+    assert CredentialFacts("prod", sent[1:], prefix="PROD_").of_server().meant() == ""
 
 
 def test_each_variable_is_part_of_the_login_if_a_plugin_sends_it() -> None:
@@ -155,7 +161,7 @@ def test_login_of_a_store_is_no_login_of_the_tracking_server(name: str, family: 
 
 def test_remedy_for_a_rejected_login_names_its_variables() -> None:
     assert FACTS.of_server().correction() == (
-        "Correct PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD."
+        "Correct PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
     )
     facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": "[]", "MLFLOW_TRACKING_USERNAME": "ada"})
     assert facts.correction() == "Correct the user-info of the host."

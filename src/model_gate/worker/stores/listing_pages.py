@@ -18,11 +18,12 @@ from model_gate.errors import ModelError, TransferError
 _S3_ROOT = "ListBucketResult"
 _AZURE_ROOT = "EnumerationResults"
 _GOOGLE_KIND = "storage#objects"
+_PREFIXES = "it has directories in place of the objects below them"
 _FALSE = (None, False, "false", "False")
 
 
 class MalformedPageError(Exception):
-    """A response is not a whole page of a listing."""
+    """A response is not a whole page of a listing. The message, if there is one, says what the page leaves out."""
 
 
 # What Python and the clients of the clouds raise if a page lacks a field, or has another type of value. Only these
@@ -45,8 +46,9 @@ def well_formed_pages(store: object) -> Iterator[None]:
         yield
     except Exception as error:
         if type(error) in _PARSE_ERRORS or type(error).__name__ in _PARSE_ERROR_NAMES:
+            detail = f": {error}" if isinstance(error, MalformedPageError) and str(error) else ""
             raise TransferError(
-                f"The listing of the store {store} is malformed or incomplete.",
+                f"The listing of the store {store} is malformed or incomplete{detail}.",
                 "Run the gate again. If the error remains, check the address of the store, and the proxies in front of"
                 " it.",
             ) from error
@@ -61,7 +63,7 @@ def require_s3_body(body: bytes) -> None:
     if not _has_root(body, _S3_ROOT) or _texts(body, "IsTruncated") not in ([b"true"], [b"false"]):
         raise MalformedPageError
     if _has_element(body, "Version") or _has_element(body, "DeleteMarker"):
-        raise MalformedPageError
+        raise MalformedPageError("it has versions of objects, which were not requested")
 
 
 def require_s3_page(page: dict[str, Any]) -> None:
@@ -73,8 +75,11 @@ def require_s3_page(page: dict[str, Any]) -> None:
     is_ok = page["ResponseMetadata"]["HTTPStatusCode"] == 200
     if not is_ok or page["IsTruncated"] != bool(page.get("NextContinuationToken")):
         raise MalformedPageError
-    if page.get("CommonPrefixes") or page.get("KeyCount", 0) > len(page.get("Contents", ())):
-        raise MalformedPageError
+    if page.get("CommonPrefixes"):
+        raise MalformedPageError(_PREFIXES)
+    counted, listed = page.get("KeyCount", 0), len(page.get("Contents", ()))
+    if counted > listed:
+        raise MalformedPageError(f"a page counts {counted:,} objects, but lists {listed:,}")
 
 
 def require_google_page(page: Any) -> None:
@@ -82,8 +87,10 @@ def require_google_page(page: Any) -> None:
 
     The page must have no prefix that stands for objects, because no request has a delimiter.
     """
-    if not isinstance(page, dict) or "error" in page or page.get("prefixes"):
+    if not isinstance(page, dict) or "error" in page:
         raise MalformedPageError
+    if page.get("prefixes"):
+        raise MalformedPageError(_PREFIXES)
     items, kind, token = page.get("items"), page.get("kind"), page.get("nextPageToken", "")
     if not isinstance(items, list | None) or not isinstance(token, str):
         raise MalformedPageError
@@ -96,8 +103,10 @@ def require_azure_body(body: bytes) -> None:
 
     The page must have no prefix that stands for blobs, because no request has a delimiter.
     """
-    if not _has_root(body, _AZURE_ROOT) or len(_texts(body, "NextMarker")) != 1 or _has_element(body, "BlobPrefix"):
+    if not _has_root(body, _AZURE_ROOT) or len(_texts(body, "NextMarker")) != 1:
         raise MalformedPageError
+    if _has_element(body, "BlobPrefix"):
+        raise MalformedPageError(_PREFIXES)
 
 
 def require_lake_body(body: bytes) -> None:

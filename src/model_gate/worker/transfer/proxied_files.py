@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 import requests
 from mlflow.entities import FileInfo
@@ -109,7 +109,6 @@ class ProxiedFiles:
     def _list_without_client(self, base: str, path: str, directory: str) -> Any:
         """Return the JSON listing of one directory, without an `HttpClient`. The first call makes the client."""
         with self._server.get(base, _ENDPOINT, RequestOptions({"path": path})) as response:
-            _require_same_target(response, directory)
             self._limiter.record_latency(response.elapsed.total_seconds())
             with _listing_errors(directory):
                 listing = response.json()
@@ -160,13 +159,12 @@ class ProxiedFiles:
         """Request one file without `HttpClient`, and return the response, whose body is not read yet.
 
         Raises:
-            TransferError: The file has an encoding that is not decoded here, or a redirect leads to another file.
+            TransferError: The file has an encoding that is not decoded here.
         """
         response = self._server.get(
             self._files_url, f"/{remote_path}", RequestOptions(headers=headers or {}, is_stream=True)
         )
         try:
-            _require_same_target(response, unquote(remote_path))
             _require_known_encoding(unquote(remote_path), response.headers)
         except TransferError:
             response.close()
@@ -264,30 +262,6 @@ class DecodedResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return bytes(self._raw.read1(amount, decode_content=True))
-
-
-def _require_same_target(response: requests.Response, path: str) -> None:
-    """Require that the redirects of a request, if any, lead to the same artifacts at another place of the server.
-
-    Args:
-        response: The response after the redirects.
-        path: The requested file or directory, for the error message.
-
-    Raises:
-        TransferError: They lead to something else, such as a login page or another file.
-    """
-    if response.history and _target(response.url) != _target(str(response.history[0].url)):
-        raise TransferError(
-            f"The server redirects the request for {printable(path) or 'the listing of the model'} to something else.",
-            "Check the address of the server, and the proxies and login pages in front of it.",
-        )
-
-
-def _target(url: str) -> tuple[str, list[str]]:
-    """Return the path of a URL from the endpoint of artifacts on, and the directory that a listing has in its query."""
-    parts = urlsplit(url)
-    _, endpoint, path = parts.path.partition(_ENDPOINT)
-    return unquote(endpoint + path), parse_qs(parts.query).get("path", [])
 
 
 def _require_known_encoding(path: str, headers: Mapping[str, str]) -> None:

@@ -149,7 +149,8 @@ def _client_error(
     """
     if status := _status_of(cause):
         return response_error(store, status, _code_of(cause), facts, _region_of(cause))
-    if isinstance(cause, RecursionError):
+    # The client of S3 follows redirects without a limit. Its HTTP session wraps each exception.
+    if any(isinstance(each, RecursionError) for each in exception_chain(cause)):
         return redirect_error(store, "")
     if type(cause).__name__ == "InvalidRegionError":
         return InputError(

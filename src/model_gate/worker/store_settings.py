@@ -49,7 +49,7 @@ _S3_CHOICES = {
     "AWS_RETRY_MODE": ("legacy", "standard", "adaptive"),
 }
 _S3_NUMBERS = {
-    "AWS_MAX_ATTEMPTS": (re.compile(r"\s*\+?0*[1-9][0-9]{0,8}\s*", re.ASCII), "a whole number from 1"),
+    "AWS_MAX_ATTEMPTS": (re.compile(r"\s*\+?0*[1-9][0-9]{0,8}\s*", re.ASCII), "a whole number of at least 1"),
     "MLFLOW_S3_EXPECTED_BUCKET_OWNER": (
         re.compile(r"[!-~]+"),
         "the ID of an account: letters, digits and signs without white space",

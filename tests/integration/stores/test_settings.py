@@ -80,9 +80,9 @@ def test_setting_that_is_neither_true_nor_false_is_an_error_that_names_the_varia
     "name, value, problem",
     [
         ("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", " path", "is not auto, path or virtual."),
-        ("AWS_RETRY_MODE", "rubbish", "is not legacy, standard or adaptive."),
-        ("AWS_MAX_ATTEMPTS", "x", "is not a whole number from 1."),
-        ("AWS_MAX_ATTEMPTS", "0", "is not a whole number from 1."),
+        ("AWS_RETRY_MODE", "Standard", "is not legacy, standard or adaptive."),
+        ("AWS_MAX_ATTEMPTS", "x", "is not a whole number of at least 1."),
+        ("AWS_MAX_ATTEMPTS", "0", "is not a whole number of at least 1."),
         ("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "123456789012\n", "is not the ID of an account"),
         ("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "1234 5678 9012", "is not the ID of an account"),
     ],

@@ -43,16 +43,16 @@ def _refuse_with_text(status: int) -> Callable[[Call], None]:
 
 def _name_aliases(call: Call) -> None:
     aliases = [{"alias": f"{number}{TEXT}", "version": "7"} for number in range(3)]
-    call.send_json({"registered_model": {"name": TEXT, "aliases": aliases}})
+    call.send_json({"registered_model": {"name": "Wine", "aliases": aliases}})
 
 
-def _describe(call: Call) -> None:
-    """Respond with a version whose texts, except its source, are all hostile."""
+def _describe(call: Call, name: str = "Wine") -> None:
+    """Respond with a version whose texts, except its source and its name, are all hostile."""
     aliases = [TEXT]
     tags = [{"key": TEXT, "value": TEXT}]
     more = {"run_id": TEXT, "current_stage": TEXT, "status": "READY", "description": TEXT, "user_id": TEXT}
     source = call.server.sources["Wine", "1"]
-    data = {"name": TEXT, "version": "1", "source": source, "aliases": aliases, "tags": tags, **more}
+    data = {"name": name, "version": "1", "source": source, "aliases": aliases, "tags": tags, **more}
     call.send_json({"model_version": data})
 
 
@@ -78,6 +78,7 @@ _FAULTS: dict[str, dict[str, Callable[[Call], None]]] = {
     "403 of a file": {"/model.pkl": _refuse_with_text(403)},
     "alias": {"registered-models/get": _name_aliases},
     "version": {"model-versions/get?": _describe, "runs/get": _describe_run},
+    "name": {"model-versions/get?": lambda call: _describe(call, TEXT)},
     "source": {"model-versions/get?": _name_source},
     "file": {ARTIFACTS + "?": _list_file},
 }
@@ -106,8 +107,6 @@ def test_hostile_text_is_escaped_in_every_output(
         server.add("Wine", MODEL)
         server.add("copies", MODEL | {"model.pkl": b"other"})
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
-        server.sources[TEXT, "1"] = server.sources["Wine", "1"]
-        server.downloads[TEXT, "1"] = server.sources["copies", "1"]
         server.faults |= _FAULTS[case]
         completed = run(tmp_path, server, "@missing" if case == "alias" else "1")
     texts = {"standard output": completed.stdout, "standard error": completed.stderr}

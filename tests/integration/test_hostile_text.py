@@ -46,6 +46,10 @@ def _name_aliases(call: Call) -> None:
     call.send_json({"registered_model": {"name": "Wine", "aliases": aliases}})
 
 
+def _list_versions(call: Call) -> None:
+    call.send_json({"model_versions": [{"name": "Wine", "version": "7", "current_stage": TEXT, "status": "READY"}]})
+
+
 def _describe(call: Call, name: str = "Wine") -> None:
     """Respond with a version whose texts, except its source and its name, are all hostile."""
     aliases = [TEXT]
@@ -76,7 +80,7 @@ _FAULTS: dict[str, dict[str, Callable[[Call], None]]] = {
     # MLflow retries most other errors of a server, and then hides the body of the response.
     "501": {"registered-models/get": _refuse_with_text(501)},
     "403 of a file": {"/model.pkl": _refuse_with_text(403)},
-    "alias": {"registered-models/get": _name_aliases},
+    "alias": {"registered-models/get": _name_aliases, "model-versions/search": _list_versions},
     "version": {"model-versions/get?": _describe, "runs/get": _describe_run},
     "name": {"model-versions/get?": lambda call: _describe(call, TEXT)},
     "source": {"model-versions/get?": _name_source},

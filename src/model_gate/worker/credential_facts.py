@@ -114,8 +114,7 @@ class CredentialFacts:
             return facts
         prefix = self.prefix or ""
         unused = _unused(facts.sent, prefix)
-        others = {name for name in facts.sent if _is_other(name, prefix)}
-        sent = tuple(name for name in facts.sent if name not in unused and name not in others)
+        sent = tuple(name for name in facts.sent if name not in unused and not _is_other(name, prefix))
         return replace(facts, sent=sent, unused=tuple(unused.items()))
 
     def of_store(self, family: StoreFamily, *, has_endpoint: bool = False) -> CredentialFacts:

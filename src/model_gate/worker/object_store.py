@@ -14,7 +14,7 @@ _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} 
     AZURE_SCHEMES, StoreFamily.AZURE
 )
 # Variables with the address of a store, in the order in which the client of a cloud looks at them.
-ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
+_ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.S3: S3_ENDPOINTS,
     StoreFamily.GCS: (GOOGLE_ENDPOINT,),
     StoreFamily.AZURE: (),
@@ -68,6 +68,15 @@ def family_of(scheme: str) -> StoreFamily | None:
     return _FAMILIES.get(scheme)
 
 
+def address_variable(family: StoreFamily, environment: Mapping[str, str]) -> str:
+    """Return the variable from which the client of a kind of store takes the address, "" if none is set.
+
+    >>> address_variable(StoreFamily.S3, {"AWS_ENDPOINT_URL": "http://minio:9000"})
+    'AWS_ENDPOINT_URL'
+    """
+    return next((name for name in _ENDPOINT_VARIABLES[family] if environment.get(name)), "")
+
+
 def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     """Return the store of a location, None if the location is not in an object store.
 
@@ -85,7 +94,7 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
         own_host = own.netloc.rpartition("@")[2]
         variable = CONNECTION_STRING if own_host else ""
         return Store(family, own_host or host, container, variable, scheme=own.scheme or "https")
-    variable = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
+    variable = address_variable(family, environment)
     address = environment[variable] if variable else _DEFAULT_ENDPOINTS.get(family, "")
     split = _split_address(address)
     return Store(family, host_in(address), host, variable, split.path.strip("/") != "", split.scheme or "https")

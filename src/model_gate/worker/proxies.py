@@ -183,11 +183,11 @@ def proxy_error(subject: str, proxy: Proxy, problem: str) -> ModelGateError:
     if is_login and proxy.has_login:
         problem = f"does not accept the login in {proxy.variable} ({LOGIN_STATUS})"
     message = f"The request to {subject} goes through {proxy}, which {problem}."
-    remedy = f"{proxy_remedy(proxy, problem)} If no proxy is needed, add the host behind it to NO_PROXY."
+    remedy = f"{_proxy_remedy(proxy, problem)} If no proxy is needed, add the host behind it to NO_PROXY."
     return AccessError(message, remedy) if is_login else UnreachableError(message, remedy)
 
 
-def proxy_remedy(proxy: Proxy, problem: str) -> str:
+def _proxy_remedy(proxy: Proxy, problem: str) -> str:
     """Return the remedy for a proxy that fails."""
     if problem.endswith(f"({LOGIN_STATUS})"):
         return f"{'Correct' if proxy.has_login else 'Add'} the login in {proxy.variable}. {_LOGIN_FORM}"

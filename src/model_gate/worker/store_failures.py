@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from model_gate.domain.variables import CONNECTION_STRING, S3_ENDPOINT, S3_ENDPOINTS, TRACKING_URI
+from model_gate.domain.variables import CONNECTION_STRING, S3_ENDPOINT, TRACKING_URI
 from model_gate.domain.wording import truncate
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
-from model_gate.worker.object_store import ACCESS_KEY, ENDPOINT_VARIABLES, Store, host_in, store_of
+from model_gate.worker.object_store import ACCESS_KEY, Store, address_variable, host_in, store_of
 from model_gate.worker.proxies import LOGIN_STATUS, failed_proxy, login_error, proxy_error, proxy_problem
 from model_gate.worker.response_limits import sent_by
 from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, redirect_error, response_error
@@ -196,7 +196,7 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
 
 def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
     """Return what is known about the variables of a store."""
-    has_endpoint = any(environment.get(name) for name in ENDPOINT_VARIABLES[store.family])
+    has_endpoint = address_variable(store.family, environment) != ""
     return CredentialFacts.from_environment(environment).of_store(store.family, has_endpoint=has_endpoint)
 
 
@@ -204,17 +204,8 @@ def _for_server(error: ModelGateError, facts: CredentialFacts, environment: Mapp
     """Return a copy of an error whose remedy names the variables of the worker's server, and how to name a server."""
     unused = "" if environment.get(TRACKING_URI) else facts.use_of_other_server(error.message)
     problems = _problems_of_login(facts, environment) if isinstance(error, AccessError) else ()
-    remedy = error.remedy.replace(S3_ENDPOINT, _set_endpoint(environment))
+    remedy = error.remedy.replace(S3_ENDPOINT, address_variable(StoreFamily.S3, environment) or S3_ENDPOINT)
     return type(error)(join_sentences(error.message, *problems), join_sentences(unused, facts.named(remedy)))
-
-
-def _set_endpoint(environment: Mapping[str, str]) -> str:
-    """Return the variable from which the client of S3 takes the address of a store.
-
-    >>> _set_endpoint({"AWS_ENDPOINT_URL": "http://minio:9000"}), _set_endpoint({})
-    ('AWS_ENDPOINT_URL', 'MLFLOW_S3_ENDPOINT_URL')
-    """
-    return next((name for name in S3_ENDPOINTS if environment.get(name)), S3_ENDPOINT)
 
 
 def _problems_of_login(facts: CredentialFacts, environment: Mapping[str, str]) -> Iterator[str]:

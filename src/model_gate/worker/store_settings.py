@@ -21,7 +21,7 @@ from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
 from model_gate.worker.object_store import (
     ACCESS_KEY,
-    ENDPOINT_VARIABLES,
+    address_variable,
     azure_login_variable,
     connection_field,
     family_of,
@@ -93,8 +93,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_s3_settings(environment, given_name)
     if scheme == "wasbs":
         _require_blob_settings(environment, given_name)
-    name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
-    if name:
+    if name := address_variable(family, environment):
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
         _require_address(given_name(name), environment[name], hosts)
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
